@@ -1,4 +1,5 @@
-// Every operator and variant that Hone knows: those embedded at build time, and those of --templates folders.
+// Every operator and variant that Hone knows: those embedded at build time, and those of
+// --templates folders.
 #pragma once
 
 #include <filesystem>
@@ -12,18 +13,21 @@
 
 namespace hone {
 
-// A folder of templates: include/*.h, and one folder per operator with op.json, reference.cpp and variants. A folder without op.json
-// adds variants to an operator that is already known. Later folders override by name. Immutable once filled; then thread safe.
+// A folder of templates: include/*.h, and one folder per operator with op.json, reference.cpp and
+// variants. A folder without op.json adds variants to an operator that is already known. Later
+// folders override by name. Immutable once filled; then thread safe.
 class Catalog {
  public:
-  static Catalog embedded();                                      // what the library was built with
-  void add_directory(const std::filesystem::path& directory);     // throws Error(kTemplate), Error(kIo)
+  static Catalog embedded();  // what the library was built with
+  void add_directory(
+      const std::filesystem::path& directory);  // throws Error(kTemplate), Error(kIo)
 
   const std::map<std::string, Op>& ops() const { return ops_; }
-  const Op& op(std::string_view name) const;                      // throws Error(kNotFound) that lists the known ones
+  const Op& op(std::string_view name) const;  // throws Error(kNotFound) that lists the known ones
   const std::vector<Template>& variants(std::string_view op) const;  // by name
-  const Template* variant(std::string_view op, std::string_view name) const;  // nullptr when unknown
-  const std::string* include(std::string_view name) const;        // text of templates/include/<name>
+  const Template* variant(std::string_view op,
+                          std::string_view name) const;     // nullptr when unknown
+  const std::string* include(std::string_view name) const;  // text of templates/include/<name>
 
   // A Problem from text, canonical. Throws Error(kUsage), Error(kNotFound).
   Problem problem(std::string_view text, bool complete) const;

@@ -50,7 +50,8 @@ std::optional<std::int64_t> apply(Op op, std::int64_t a, std::int64_t b) noexcep
   std::int64_t result = 0;
   constexpr std::int64_t kLowest = std::numeric_limits<std::int64_t>::min();
   switch (op) {
-    case Op::kNot: return a == 0;
+    case Op::kNot:
+      return a == 0;
     case Op::kNegate:
       if (__builtin_sub_overflow(std::int64_t{0}, a, &result)) return std::nullopt;
       return result;
@@ -67,14 +68,22 @@ std::optional<std::int64_t> apply(Op op, std::int64_t a, std::int64_t b) noexcep
     case Op::kSubtract:
       if (__builtin_sub_overflow(a, b, &result)) return std::nullopt;
       return result;
-    case Op::kLess: return a < b;
-    case Op::kLessEqual: return a <= b;
-    case Op::kGreater: return a > b;
-    case Op::kGreaterEqual: return a >= b;
-    case Op::kEqual: return a == b;
-    case Op::kNotEqual: return a != b;
-    case Op::kMin: return std::min(a, b);
-    case Op::kMax: return std::max(a, b);
+    case Op::kLess:
+      return a < b;
+    case Op::kLessEqual:
+      return a <= b;
+    case Op::kGreater:
+      return a > b;
+    case Op::kGreaterEqual:
+      return a >= b;
+    case Op::kEqual:
+      return a == b;
+    case Op::kNotEqual:
+      return a != b;
+    case Op::kMin:
+      return std::min(a, b);
+    case Op::kMax:
+      return std::max(a, b);
     case Op::kCeilDiv:
     case Op::kRoundUp: {
       if (b <= 0 || a < 0) return std::nullopt;
@@ -86,8 +95,10 @@ std::optional<std::int64_t> apply(Op op, std::int64_t a, std::int64_t b) noexcep
     case Op::kLog2:
       if (a < 1) return std::nullopt;
       return std::bit_width(static_cast<std::uint64_t>(a)) - 1;
-    case Op::kTruth: return a != 0;
-    default: return std::nullopt;
+    case Op::kTruth:
+      return a != 0;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -99,8 +110,8 @@ bool unary(Op op) {
 
 struct Expression::Node {
   Op op = Op::kConstant;
-  Value value;        // kConstant
-  std::string name;   // kName; kSize: empty
+  Value value;       // kConstant
+  std::string name;  // kName; kSize: empty
   std::vector<std::shared_ptr<const Node>> children;
 };
 
@@ -181,7 +192,8 @@ class Parser {
     NodePtr left = binary(level + 1);
     while (true) {
       const auto& tokens = kLevels[static_cast<std::size_t>(level)];
-      auto token = std::find_if(tokens.begin(), tokens.end(), [&](const Token& candidate) { return take(candidate.text); });
+      auto token = std::find_if(tokens.begin(), tokens.end(),
+                                [&](const Token& candidate) { return take(candidate.text); });
       if (token == tokens.end()) return left;
       left = make(token->op, {left, binary(level + 1)});
     }
@@ -285,11 +297,16 @@ class Evaluator {
 
   Value value(const Node& node) const {
     switch (node.op) {
-      case Op::kConstant: return node.value;
-      case Op::kName: return name(node);
-      case Op::kAnd: return std::int64_t{integer(child(node, 0)) != 0 && integer(child(node, 1)) != 0};
-      case Op::kOr: return std::int64_t{integer(child(node, 0)) != 0 || integer(child(node, 1)) != 0};
-      case Op::kChoose: return value(child(node, integer(child(node, 0)) != 0 ? 1 : 2));
+      case Op::kConstant:
+        return node.value;
+      case Op::kName:
+        return name(node);
+      case Op::kAnd:
+        return std::int64_t{integer(child(node, 0)) != 0 && integer(child(node, 1)) != 0};
+      case Op::kOr:
+        return std::int64_t{integer(child(node, 0)) != 0 || integer(child(node, 1)) != 0};
+      case Op::kChoose:
+        return value(child(node, integer(child(node, 0)) != 0 ? 1 : 2));
       case Op::kEqual:
       case Op::kNotEqual: {
         Value left = value(child(node, 0));
@@ -299,13 +316,16 @@ class Evaluator {
                            to_text(left), to_text(right)));
         return std::int64_t{(left == right) == (node.op == Op::kEqual)};
       }
-      case Op::kSize: return size(node);
-      default: break;
+      case Op::kSize:
+        return size(node);
+      default:
+        break;
     }
     std::int64_t a = integer(child(node, 0));
     std::int64_t b = unary(node.op) ? 0 : integer(child(node, 1));
     std::optional<std::int64_t> result = apply(node.op, a, b);
-    if (!result) fail(fmt::format("division by zero, overflow or a value out of range ({}, {})", a, b));
+    if (!result)
+      fail(fmt::format("division by zero, overflow or a value out of range ({}, {})", a, b));
     return *result;
   }
 
@@ -320,7 +340,8 @@ class Evaluator {
 
   Value name(const Node& node) const {
     if (std::optional<Value> found = lookup_(node.name)) return *found;
-    if (expression_.names().count(node.name) != 0) fail(fmt::format("unknown name '{}'", node.name));
+    if (expression_.names().count(node.name) != 0)
+      fail(fmt::format("unknown name '{}'", node.name));
     return node.name;
   }
 
@@ -368,7 +389,8 @@ std::int64_t Expression::integer(const Lookup& lookup) const {
   return Evaluator(*this, lookup).integer(*root_);
 }
 
-BoundExpression Expression::bind(const Lookup& constants, std::span<const std::string> slots) const {
+BoundExpression Expression::bind(const Lookup& constants,
+                                 std::span<const std::string> slots) const {
   if (empty()) throw Error(Code::kInternal, "an empty expression was bound");
   auto slot_of = [&](const std::string& name) -> std::int64_t {
     auto found = std::find(slots.begin(), slots.end(), name);
@@ -398,7 +420,9 @@ BoundExpression Expression::bind(const Lookup& constants, std::span<const std::s
     };
     const auto& children = node.children;
     switch (node.op) {
-      case Op::kName: push(Op::kSlot, slot_of(node.name)); return;
+      case Op::kName:
+        push(Op::kSlot, slot_of(node.name));
+        return;
       case Op::kAnd:
       case Op::kOr:
       case Op::kChoose: {
@@ -444,12 +468,15 @@ BoundExpression Expression::bind(const Lookup& constants, std::span<const std::s
     }
   };
   emit(emit, *root_);
-  // The deepest stack is bounded by the number of values pushed; refuse what the fixed stack can't hold.
+  // The deepest stack is bounded by the number of values pushed; refuse what the fixed stack can't
+  // hold.
   int depth = 0, deepest = 0;
   for (const auto& step : steps) {
     Op op = static_cast<Op>(step.op);
-    if (op == Op::kConstant || op == Op::kSlot) deepest = std::max(deepest, ++depth);
-    else if (op == Op::kJumpIfFalse || (op != Op::kJump && !unary(op))) --depth;
+    if (op == Op::kConstant || op == Op::kSlot)
+      deepest = std::max(deepest, ++depth);
+    else if (op == Op::kJumpIfFalse || (op != Op::kJump && !unary(op)))
+      --depth;
     if (op == Op::kJump) --depth;  // the branch's value is counted once, by the other branch
   }
   if (deepest > kMaxDepth) evaluator.fail("too many pending operands");
@@ -468,13 +495,20 @@ std::optional<std::int64_t> BoundExpression::operator()(const std::int64_t* slot
     const Step& step = steps_[i];
     Op op = static_cast<Op>(step.op);
     switch (op) {
-      case Op::kConstant: stack[top++] = step.value; continue;
-      case Op::kSlot: stack[top++] = slots[step.value]; continue;
-      case Op::kJump: i += static_cast<std::size_t>(step.value); continue;
+      case Op::kConstant:
+        stack[top++] = step.value;
+        continue;
+      case Op::kSlot:
+        stack[top++] = slots[step.value];
+        continue;
+      case Op::kJump:
+        i += static_cast<std::size_t>(step.value);
+        continue;
       case Op::kJumpIfFalse:
         if (stack[--top] == 0) i += static_cast<std::size_t>(step.value);
         continue;
-      default: break;
+      default:
+        break;
     }
     std::int64_t b = unary(op) ? 0 : stack[--top];
     std::optional<std::int64_t> result = apply(op, stack[top - 1], b);

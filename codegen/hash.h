@@ -1,4 +1,5 @@
-// 128-bit content hashes (xxHash XXH3), the identity of sources, templates and binaries. Persistent: stored in databases.
+// 128-bit content hashes (xxHash XXH3), the identity of sources, templates and binaries.
+// Persistent: stored in databases.
 #pragma once
 
 #include <compare>
@@ -17,8 +18,9 @@ struct Hash {
 
 Hash hash_of(std::string_view bytes);
 
-// The text without comments and with white space folded: two texts with equal results compile to the same thing.
-// String and character literals are kept as they are; preprocessor lines keep their line ends.
+// The text without comments and with white space folded: two texts with equal results compile to
+// the same thing. String and character literals are kept as they are; preprocessor lines keep their
+// line ends.
 std::string normalised(std::string_view cpp_text);
 
 }  // namespace hone

@@ -14,19 +14,21 @@ namespace hone {
 // The whole text of a kernel with its headers inlined. Same inputs, same bytes.
 struct Source {
   std::string text;
-  std::vector<std::string> entries;  // exported symbols without their `hone_` prefix: launches, then pack_<argument>
-  Hash hash;                         // of normalised(text): identity; the Target completes it
+  std::vector<std::string>
+      entries;  // exported symbols without their `hone_` prefix: launches, then pack_<argument>
+  Hash hash;    // of normalised(text): identity; the Target completes it
 };
 
-// Launch parameters are not compiled in: configs that differ only in them render to the same Source.
-Source render(const Catalog& catalog, const Template& variant, const Problem& problem, const Config& config,
-              const Target& target);
+// Launch parameters are not compiled in: configs that differ only in them render to the same
+// Source.
+Source render(const Catalog& catalog, const Template& variant, const Problem& problem,
+              const Config& config, const Target& target);
 
 // The operator's reference for the words of `problem`; entry `reference`. Dims arrive at run time.
 Source render_reference(const Catalog& catalog, const Problem& problem, const Target& target);
 
-// The slots of a call, in order: present arguments, dynamic dims, launch parameters, workspace. Each is 8 bytes.
-// `fixed` empty and `reference`: every dim arrives in a slot.
+// The slots of a call, in order: present arguments, dynamic dims, launch parameters, workspace.
+// Each is 8 bytes. `fixed` empty and `reference`: every dim arrives in a slot.
 struct Slot {
   enum class Kind { kPointer, kScalar, kDim, kLaunchParameter, kWorkspace };
   Kind kind;

@@ -14,21 +14,24 @@ namespace hone {
 
 using Random = std::mt19937_64;
 
-// Parameters times constraints. Constraints that share parameters form a component; each component's legal part is enumerated
-// once (pruned depth first), and the space is the product of the components: the full product is never in memory.
-// Immutable after construction; safe to share between threads.
+// Parameters times constraints. Constraints that share parameters form a component; each
+// component's legal part is enumerated once (pruned depth first), and the space is the product of
+// the components: the full product is never in memory. Immutable after construction; safe to share
+// between threads.
 class Space {
  public:
   // `scope`: dims, words and lets of a complete problem merged with the target's limits.
   Space(const Template& variant, const Values& scope);
 
   std::uint64_t count() const;
-  Config at(std::uint64_t index) const;         // index < count()
+  Config at(std::uint64_t index) const;  // index < count()
   bool contains(const Config& config) const;
-  Config sample(Random& random) const;          // uniform; count() > 0
-  std::vector<Config> neighbours(const Config& config) const;  // legal, differing in one parameter (any other value)
-  Config nearest(const Config& config) const;   // the legal config with the fewest, then smallest, steps of parameters away
-  Config start() const;                         // the template's start; if that isn't legal here, the nearest legal config
+  Config sample(Random& random) const;  // uniform; count() > 0
+  std::vector<Config> neighbours(
+      const Config& config) const;  // legal, differing in one parameter (any other value)
+  Config nearest(const Config& config)
+      const;  // the legal config with the fewest, then smallest, steps of parameters away
+  Config start() const;  // the template's start; if that isn't legal here, the nearest legal config
 
   // Value indices are handy for strategies: position of each parameter's value in its list.
   struct Axis {

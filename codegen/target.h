@@ -1,4 +1,5 @@
-// What a Source is rendered and compiled for: a backend, an architecture and its limits. No device is needed to have one.
+// What a Source is rendered and compiled for: a backend, an architecture and its limits. No device
+// is needed to have one.
 #pragma once
 
 #include <string>
@@ -9,12 +10,13 @@ namespace hone {
 
 struct Target {
   std::string backend;  // cpu, cuda, hip
-  std::string arch;     // sm_80, gfx90a, x86-64-v4+bf16+vnni: what the compiler needs to know, and nothing else
+  std::string arch;     // sm_80, gfx90a, x86-64-v4+bf16+vnni: what the compiler needs to know, and
+                        // nothing else
   // Names that templates may use in expressions and as constexpr. For the cpu backend:
   //   units         cores that this process may use
   //   vector_bytes  64, 32 or 16          registers   vector registers: 32 or 16
-  //   l1_bytes l2_bytes l3_bytes          data caches, l1 and l2 of one core, l3 as one core sees it
-  //   has_avx2 has_avx512 has_bf16 has_vnni has_f16c   0 or 1
+  //   l1_bytes l2_bytes l3_bytes          data caches, l1 and l2 of one core, l3 as one core sees
+  //   it has_avx2 has_avx512 has_bf16 has_vnni has_f16c   0 or 1
   Values limits;
 
   std::string text() const { return backend + "/" + arch; }

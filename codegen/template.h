@@ -1,4 +1,5 @@
-// A variant: a kernel text under a header of `//!` lines. The contract lines are described in templates/README.md.
+// A variant: a kernel text under a header of `//!` lines. The contract lines are described in
+// templates/README.md.
 #pragma once
 
 #include <array>
@@ -16,8 +17,9 @@ namespace hone {
 
 struct Parameter {
   std::string name;
-  std::vector<Expression> values;  // evaluated over problem, limits and lets; equal results are dropped
-  bool at_launch = false;          // chosen at launch: changing it needs no recompilation
+  std::vector<Expression>
+      values;              // evaluated over problem, limits and lets; equal results are dropped
+  bool at_launch = false;  // chosen at launch: changing it needs no recompilation
 };
 
 struct Launch {
@@ -29,30 +31,31 @@ struct Launch {
 
 struct Pack {
   std::string argument;
-  std::string layout;                  // name; with the arguments' values the identity of the packed form: `panel(32,4)`
+  std::string
+      layout;  // name; with the arguments' values the identity of the packed form: `panel(32,4)`
   std::vector<Expression> parameters;
   Expression bytes;
 };
 
 struct Template {
   std::string op;
-  std::string variant;             // file stem
+  std::string variant;  // file stem
   std::string file;
-  std::vector<std::string> serves; // backends
-  Expression when;                 // over problem and limits; empty: always
-  std::vector<std::string> fixed;  // dims compiled in
+  std::vector<std::string> serves;  // backends
+  Expression when;                  // over problem and limits; empty: always
+  std::vector<std::string> fixed;   // dims compiled in
   std::vector<Parameter> parameters;
   std::vector<std::pair<std::string, Expression>> lets;
   std::vector<Expression> requires_;
   std::vector<Pack> packs;
-  Expression workspace;            // bytes; empty: none
+  Expression workspace;  // bytes; empty: none
   std::vector<Launch> launches;
   std::vector<std::pair<std::string, Expression>> start;
-  std::string text;                // the whole file
-  Hash hash;                       // of the normalised file with its includes
+  std::string text;  // the whole file
+  Hash hash;         // of the normalised file with its includes
 
-  // problem scope + limits -> may this variant serve it? Dynamic dims that are absent from the scope make the parts of `when` that
-  // need them count as true.
+  // problem scope + limits -> may this variant serve it? Dynamic dims that are absent from the
+  // scope make the parts of `when` that need them count as true.
   bool serves_problem(const Values& scope, const std::string& backend) const;
 };
 

@@ -10,9 +10,7 @@
 namespace hone {
 namespace {
 
-bool is_name_start(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
+bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 
 bool is_name(std::string_view text) {
   if (text.empty() || !is_name_start(text[0])) return false;
@@ -49,9 +47,9 @@ Values Values::parse(std::string_view text) {
     std::string_view entry = text.substr(begin, end - begin);
     std::size_t equals = entry.find('=');
     if (equals == std::string_view::npos || !is_name(entry.substr(0, equals)))
-      throw Error(Code::kUsage,
-                  fmt::format("'{}' in '{}' is not name=value; write for example m=16,x=f32", entry,
-                              text));
+      throw Error(
+          Code::kUsage,
+          fmt::format("'{}' in '{}' is not name=value; write for example m=16,x=f32", entry, text));
     std::string_view name = entry.substr(0, equals);
     if (values.has(name))
       throw Error(Code::kUsage, fmt::format("'{}' is given twice in '{}'", name, text));

@@ -30,12 +30,13 @@ class Values {
 
   const Value* find(std::string_view name) const;  // nullptr when absent
   bool has(std::string_view name) const { return find(name) != nullptr; }
-  std::int64_t integer(std::string_view name) const;      // throws Error(kUsage) when absent or a word
-  const std::string& word(std::string_view name) const;   // throws Error(kUsage) when absent or an integer
+  std::int64_t integer(std::string_view name) const;  // throws Error(kUsage) when absent or a word
+  const std::string& word(
+      std::string_view name) const;  // throws Error(kUsage) when absent or an integer
 
   void set(std::string_view name, Value value);  // replaces in place, or appends
   void erase(std::string_view name);
-  void merge(const Values& others);              // set() for each
+  void merge(const Values& others);  // set() for each
 
   auto begin() const { return entries_.begin(); }
   auto end() const { return entries_.end(); }
@@ -50,8 +51,8 @@ class Values {
 // One choice per parameter of a template, launch parameters included.
 using Config = Values;
 
-// What is to be computed: an operator, its dims and its words. Text: `gemm:m=16,n=4096,k=4096,x=f32`.
-// Op::canonical() brings it to the one form that is used as a key.
+// What is to be computed: an operator, its dims and its words. Text:
+// `gemm:m=16,n=4096,k=4096,x=f32`. Op::canonical() brings it to the one form that is used as a key.
 struct Problem {
   std::string op;
   Values values;

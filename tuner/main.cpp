@@ -1,0 +1,2 @@
+// The program. Commands register themselves.
+int main() { return 2; }
