@@ -8,6 +8,7 @@
 
 #include "codegen/element.h"
 #include "codegen/error.h"
+#include "codegen/hash.h"
 
 namespace hone {
 namespace {
@@ -370,6 +371,39 @@ Lookup lookup_in(const Values& values) {
   };
 }
 
+std::int64_t word_code(std::string_view word) {
+  // Far from any number that a template computes with.
+  return std::numeric_limits<std::int64_t>::min() / 2 +
+         static_cast<std::int64_t>(hash_of(word).low >> 2);
+}
+
+std::int64_t slot_value(const Value& value) {
+  if (const auto* integer = std::get_if<std::int64_t>(&value)) return *integer;
+  return word_code(std::get<std::string>(value));
+}
+
+Expression Expression::with(std::span<const std::pair<std::string, Expression>> definitions) const {
+  if (empty()) return *this;
+  Expression result = *this;
+  // Last definition first: what it brings in is replaced by the earlier ones.
+  for (std::size_t i = definitions.size(); i-- > 0;) {
+    const auto& [name, definition] = definitions[i];
+    if (result.names_.count(name) == 0) continue;
+    auto replace = [&, &key = name, &value = definition](auto&& self,
+                                                         const NodePtr& node) -> NodePtr {
+      if (node->op == Op::kName) return node->name == key ? value.root_ : node;
+      if (node->children.empty()) return node;
+      auto copy = std::make_shared<Node>(*node);
+      for (NodePtr& child : copy->children) child = self(self, child);
+      return copy;
+    };
+    result.root_ = replace(replace, result.root_);
+    result.names_.erase(name);
+    result.names_.insert(definition.names_.begin(), definition.names_.end());
+  }
+  return result;
+}
+
 Expression Expression::parse(std::string_view text, const Location& where,
                              const std::set<std::string>& words) {
   Expression expression;
@@ -408,7 +442,7 @@ BoundExpression Expression::bind(const Lookup& constants,
   // Jumps skip what `&&`, `||` and `?:` needn't evaluate; their distance is known after emitting.
   auto emit = [&](auto&& self, const Node& node) -> void {
     if (!needs_slot(needs_slot, node)) {
-      push(Op::kConstant, evaluator.integer(node));
+      push(Op::kConstant, slot_value(evaluator.value(node)));
       return;
     }
     auto jump = [&](Op op) {

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "codegen/values.h"
@@ -21,6 +22,10 @@ struct Location {
   int line = 0;
   std::string text() const { return file + ":" + std::to_string(line); }
 };
+
+// An integer that stands for a word in a BoundExpression.
+std::int64_t word_code(std::string_view word);
+std::int64_t slot_value(const Value& value);  // the integer, or the word's code
 
 // A value for a name, or nullopt when the name is unknown.
 using Lookup = std::function<std::optional<Value>(std::string_view)>;
@@ -61,6 +66,10 @@ class Expression {
   Value evaluate(const Lookup& lookup) const;
   std::int64_t integer(const Lookup& lookup) const;
   bool truth(const Lookup& lookup) const { return integer(lookup) != 0; }
+
+  // The same expression with the named definitions (lets, in order: later ones may use earlier
+  // ones) put in place of their names.
+  Expression with(std::span<const std::pair<std::string, Expression>> definitions) const;
 
   // Folds what `constants` knows; the names in `slots` become indices 0, 1, ... of the array given
   // at evaluation. Throws as evaluate() does for a name in neither.

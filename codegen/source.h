@@ -19,6 +19,11 @@ struct Source {
   Hash hash;    // of normalised(text): identity; the Target completes it
 };
 
+// The text with every #include "name" of templates/include/ put in place, each once; nested ones
+// too. Throws Error(kTemplate) for one that the catalog lacks. `#include <...>` and `#pragma once`
+// lines: the former stay, the latter go.
+std::string with_includes(const Catalog& catalog, std::string_view text, const std::string& file);
+
 // Launch parameters are not compiled in: configs that differ only in them render to the same
 // Source.
 Source render(const Catalog& catalog, const Template& variant, const Problem& problem,

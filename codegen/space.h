@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -41,9 +41,25 @@ class Space {
   const std::vector<Axis>& axes() const { return axes_; }
 
  private:
-  struct Component;
+  // Axes that constraints tie together, with the ranks of their legal combinations in ascending
+  // order. A rank is the mixed-radix number of the value indices, first axis most significant.
+  struct Component {
+    std::vector<std::size_t> axes;
+    std::vector<std::uint64_t> ranks;
+  };
+  using Indices = std::vector<std::size_t>;  // per axis, the index of its value
+
+  std::vector<Component> components_of(const std::vector<Expression>& rules) const;
+  void enumerate(Component& component, const std::vector<Expression>& rules, const Values& scope);
+  std::uint64_t rank_of(const Component& component, const Indices& indices) const;
+  void put(const Component& component, std::uint64_t rank, Indices& indices) const;
+  bool legal(const Indices& indices) const;
+  std::optional<Indices> indices_of(const Config& config) const;
+  Config config_of(const Indices& indices) const;
+
+  std::string name_;  // for messages
   std::vector<Axis> axes_;
-  std::vector<std::shared_ptr<const Component>> components_;
+  std::vector<Component> components_;
   Config start_;
 };
 

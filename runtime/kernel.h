@@ -1,6 +1,8 @@
-// A Kernel: one variant with one Config, loaded on a device, bound to one handle (static dims), ready to launch.
+// A Kernel: one variant with one Config, loaded on a device, bound to one handle (static dims),
+// ready to launch.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -13,36 +15,79 @@
 
 namespace hone {
 
-// Launch geometry, workspace and legality as bound expressions over the dynamic dims: nothing on the launch path allocates, locks or throws.
-// Thread safe as far as the caller's buffers are: launches share nothing that is written.
+// "w:panel(32)": how each packed argument of a config lies in memory; "" when nothing is packed,
+// several joined by ';'. Kernels with equal layouts read the same packed bytes. `scope`: dims,
+// words and lets of at least the handle, merged with the target's limits.
+std::string layout_of(const Template& variant, const Config& config, const Values& scope);
+
+// Geometry, workspace and legality are bound expressions over the dynamic dims: nothing on the
+// launch path allocates, locks, throws or builds a string. Immutable: launches from several threads
+// share nothing that is written but the caller's buffers.
 class Kernel {
  public:
-  // `problem`: canonical; only its static part matters. `config`: a legal one. Throws Error(kDevice).
-  Kernel(const Catalog& catalog, const Template& variant, const Problem& problem, const Config& config, const Target& target,
-         std::shared_ptr<Module> module);
+  // `problem` is canonical; its dynamic dims don't matter. `entries` are those of the rendered
+  // Source. Throws Error(kTemplate) when the contract can't be bound.
+  Kernel(const Catalog& catalog, const Template& variant, const Problem& problem,
+         const Config& config, const Target& target, std::shared_ptr<Module> module);
 
   const std::string& variant() const { return variant_; }
   const Config& config() const { return config_; }
-  const std::string& layout() const { return layout_; }   // Trial::layout
+  const std::string& layout() const { return layout_; }
 
-  int argument_count() const;                              // pointers of a call
-  int dim_count() const;                                   // dynamic dims of a call
-  bool legal(const std::int64_t* dims) const noexcept;     // `when` and `require` hold for these dims
+  int argument_count() const { return argument_count_; }  // pointers of a call
+  int dim_count() const { return dim_count_; }            // dynamic dims of a call
+
+  // `when` and `require` hold for these dynamic dims, in the operator's order.
+  bool legal(const std::int64_t* dims) const noexcept;
+  bool always_legal() const { return rules_.empty(); }
+  // nullopt when the expression has no value for these dims.
   std::optional<std::int64_t> workspace_bytes(const std::int64_t* dims) const noexcept;
-  std::optional<std::int64_t> packed_bytes(const std::string& argument) const;  // nullopt: taken as it is
+  // nullopt: the argument is taken as it is.
+  std::optional<std::int64_t> packed_bytes(const std::string& argument) const;
+  // From the checkpoint's form into the kernel's. False when the device refuses. Throws
+  // Error(kUsage) for an argument that isn't packed.
   bool pack(const std::string& argument, const void* from, void* to, Stream stream) const;
 
-  // `arguments`: one pointer per present argument (scalars: host pointers, null for their default). False when the device refuses.
-  bool launch(void* const* arguments, const std::int64_t* dims, void* workspace, Stream stream) const noexcept;
+  // `arguments`: one pointer per present argument; scalars are host pointers, null for their
+  // default. `workspace`: workspace_bytes() on the device, 64-byte aligned. False when the device
+  // refuses.
+  bool launch(void* const* arguments, const std::int64_t* dims, void* workspace,
+              Stream stream) const noexcept;
 
  private:
-  struct Step;
+  static constexpr std::size_t kMaxSlots = 48;
+
+  struct Step {
+    int entry;
+    std::array<BoundExpression, 3> grid;
+    BoundExpression threads;
+    std::optional<BoundExpression> when;
+  };
+  struct Packing {
+    std::string argument;
+    int entry;
+    std::int64_t bytes;
+  };
+  struct Fill {  // where a slot's value comes from at launch
+    std::uint8_t slot;
+    std::uint8_t source;  // index into arguments or dims
+    std::uint8_t bytes;   // of a scalar; 0 for pointers and dims
+  };
+
   std::string variant_;
   Config config_;
   std::string layout_;
   std::shared_ptr<Module> module_;
-  std::vector<Slot> slots_;
-  // ...
+  int argument_count_ = 0;
+  int dim_count_ = 0;
+  int slot_count_ = 0;
+  std::array<std::uint64_t, kMaxSlots>
+      initial_{};  // scalars' defaults, static dims, launch parameters
+  std::vector<Fill> pointers_, scalars_, dims_;
+  std::vector<Step> steps_;
+  std::vector<Packing> packings_;
+  std::vector<BoundExpression> rules_;  // those that depend on dynamic dims
+  std::optional<BoundExpression> workspace_;
 };
 
 }  // namespace hone
