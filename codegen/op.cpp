@@ -65,8 +65,7 @@ class Reader {
     if (name.empty() || parse_value(name).index() != 1)
       fail(fmt::format("'{}' can't be the name of a {}", name, what));
     if (!names_.insert(name).second) fail(fmt::format("the name '{}' is declared twice", name));
-    if (words_.count(name) != 0)
-      fail(fmt::format("'{}' is the name of a {} and also a value of a word", name, what));
+    words_.erase(name);  // where a word's value is also a name, the name is meant
   }
 
   Op convert(const Json& json) {

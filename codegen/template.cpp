@@ -146,6 +146,7 @@ class Reader {
           (line.key == "param" || line.key == "launch_param" || line.key == "let"))
         names.insert(tokens[0]);
     }
+    for (const std::string& name : names) words_.erase(name);
     for (const Line& line : lines_) {
       if (line.key != "param" && line.key != "launch_param") continue;
       std::vector<std::string> tokens = pieces(line.rest);
