@@ -24,38 +24,46 @@ struct Binary {
   std::string code;    // cpu: a shared object; GPUs: cubin, fatbin or hsaco
 };
 
-// One launch of one entry. `slots` are those of slots_of(): pointers, scalars, dims, launch parameters, workspace.
+// One launch of one entry. `slots` are those of slots_of(): pointers, scalars, dims, launch
+// parameters, workspace.
 struct Dispatch {
-  int entry = 0;                     // index into Source::entries
+  int entry = 0;  // index into Source::entries
   const std::uint64_t* slots = nullptr;
   int slot_count = 0;
   std::int64_t grid[3] = {1, 1, 1};
-  std::int64_t threads = 1;          // cpu: pool threads; GPUs: threads per block
+  std::int64_t threads = 1;  // cpu: pool threads; GPUs: threads per block
 };
 
-// A stream of the vendor's, or null for the default one. The cpu backend has only the default: launches are complete on return.
+// A stream of the vendor's, or null for the default one. The cpu backend has only the default:
+// launches are complete on return.
 using Stream = void*;
 
 // Loaded code.
 class Module {
  public:
   virtual ~Module() = default;
-  // Required: entry exists, grid and threads are positive, pointers live on the device. No allocation, no lock on the single-thread path, no string. Returns
-  // false when the device refuses (Device::last_error() says why).
+  // Required: entry exists, grid and threads are positive, pointers live on the device. No
+  // allocation, no lock on the single-thread path, no string. Returns false when the device refuses
+  // (Device::last_error() says why).
   virtual bool run(const Dispatch& dispatch, Stream stream) noexcept = 0;
   // Packs a whole argument: `from` as in a checkpoint, `to` of the packed size.
-  virtual bool pack(int entry, const std::uint64_t* slots, int slot_count, const void* from, void* to, Stream stream) noexcept = 0;
+  virtual bool pack(int entry, const std::uint64_t* slots, int slot_count, const void* from,
+                    void* to, Stream stream) noexcept = 0;
 };
 
-// A device that is there. One per process and index is enough; launches of one Device from several threads take turns.
+// A device that is there. One per process and index is enough. Any thread may call it. Launches
+// from several threads at once share it: on the cpu one of them gets the threads that it asks for,
+// the others run on their callers alone.
 class Device {
  public:
   virtual ~Device() = default;
   virtual const DeviceIdentity& identity() const = 0;
   virtual const Target& target() const = 0;
-  virtual std::unique_ptr<Module> load(const Binary& binary, std::span<const std::string> entries) = 0;  // throws Error(kDevice)
+  virtual std::unique_ptr<Module> load(
+      const Binary& binary, std::span<const std::string> entries) = 0;  // throws Error(kDevice)
 
-  // Memory, aligned to 64 bytes at least; reused, on huge pages where that helps. Throws Error(kDevice) when there isn't enough.
+  // Memory, aligned to 64 bytes at least; reused, on huge pages where that helps. Throws
+  // Error(kDevice) when there isn't enough.
   virtual void* allocate(std::size_t bytes) = 0;
   virtual void release(void* memory) noexcept = 0;
   virtual void copy_in(void* device, const void* host, std::size_t bytes) = 0;
@@ -63,7 +71,8 @@ class Device {
   virtual void synchronize() = 0;
   virtual std::string last_error() const = 0;
 
-  // Seconds of `repeats` calls of `work`, as this device tells time best.
+  // Seconds of all `repeats` calls of `work` together, as this device tells time best. On the cpu
+  // the calling thread stays pinned to its core meanwhile; launches outside don't pin it.
   virtual double time(const std::function<void()>& work, int repeats) = 0;
 
   // Measures the ceilings of record.h; takes about `budget`.
@@ -76,17 +85,25 @@ class Backend {
   virtual std::string name() const = 0;
   // What is there; and in `missing` one line per thing that isn't, with how to get it.
   virtual std::vector<DeviceIdentity> devices(std::vector<std::string>* missing) = 0;
-  virtual std::unique_ptr<Device> open(int index) = 0;               // throws Error(kNotFound)
-  virtual std::optional<Target> target(const std::string& arch) = 0;  // nullopt: unknown architecture
-  // Needs no device. Compilers run as child processes. Throws Error(kCompile) with the compiler's log; the limit covers hangs.
-  virtual Binary compile(const Source& source, const Target& target, std::chrono::duration<double> limit) = 0;
-  virtual std::string toolchain() = 0;                                // "g++ 12.2.0"; part of no identity, kept with results
+  virtual std::unique_ptr<Device> open(int index) = 0;  // throws Error(kNotFound)
+  virtual std::optional<Target> target(
+      const std::string& arch) = 0;  // nullopt: unknown architecture
+  // Needs no device. Compilers run as child processes. Throws Error(kCompile) with the compiler's
+  // log; the limit covers hangs. The result is kept in a cache on disk (runtime/cache.h), where the
+  // next call finds it.
+  virtual Binary compile(const Source& source, const Target& target,
+                         std::chrono::duration<double> limit) = 0;
+  // What an earlier compile() of the same toolchain left in the cache; compiles nothing.
+  virtual std::optional<Binary> cached(const Hash& source, const Target& target) = 0;
+  virtual std::string toolchain() = 0;  // "g++ 12.2.0"; part of no identity, kept with results
 };
 
-// The registry: every backend registers itself with HONE_BACKEND at file scope.
+// The registry: every backend has a RegisterBackend at file scope.
 Backend* find_backend(const std::string& name);  // nullptr when unknown
 std::vector<Backend*> backends();
-struct RegisterBackend { explicit RegisterBackend(std::unique_ptr<Backend> backend); };
+struct RegisterBackend {
+  explicit RegisterBackend(std::unique_ptr<Backend> backend);
+};
 
 // "cpu:0" -> backend and index; "cpu" means index 0. Throws Error(kUsage), Error(kNotFound).
 std::unique_ptr<Device> open_device(const std::string& name);
