@@ -87,6 +87,24 @@ inline i32 reduce_add(ivec a) {
 }
 #endif
 
+// p[i] = the sum of the lanes of the i-th vector.
+inline void store_sums(f32 *p, vec a, vec b, vec c, vec d) {
+#if HONE_SIMD_BYTES == 64
+  const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps((__m512)a, (__m512)b), _mm512_unpackhi_ps((__m512)a, (__m512)b));
+  const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps((__m512)c, (__m512)d), _mm512_unpackhi_ps((__m512)c, (__m512)d));
+  const __m512 all = _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
+  const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
+  _mm_storeu_ps(p, _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)));
+#elif HONE_SIMD_BYTES == 32
+  const __m256 all = _mm256_hadd_ps(_mm256_hadd_ps((__m256)a, (__m256)b), _mm256_hadd_ps((__m256)c, (__m256)d));
+  _mm_storeu_ps(p, _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
+#else
+  __m128 r0 = (__m128)a, r1 = (__m128)b, r2 = (__m128)c, r3 = (__m128)d;
+  _MM_TRANSPOSE4_PS(r0, r1, r2, r3);
+  _mm_storeu_ps(p, _mm_add_ps(_mm_add_ps(r0, r1), _mm_add_ps(r2, r3)));
+#endif
+}
+
 // vload, vstore: `lanes` elements at p, which needs no alignment.
 inline vec vload(const f32 *p) {
   vec v;
@@ -192,6 +210,26 @@ inline vec vexp(vec x) {
   return (vec)_mm512_scalef_ps((__m512)p, (__m512)n);
 #else
   // Two factors: 2^n alone leaves the normal range before the product does.
+  const ivec exponent = as_ivec(shifted) - 0x4b400000;
+  const ivec half = exponent >> 1;
+  return p * as_vec((half + 127) << 23) * as_vec((exponent - half + 127) << 23);
+#endif
+}
+
+// 2^x to 2 ulp; below 2^-126 it may flush to 0, overflows to infinity, NaN stays NaN.
+inline vec vexp2(vec x) {
+  x = vmin(broadcast(129.0f), vmax(broadcast(-150.0f), x));
+  const vec shifted = x + 0x1.8p23f;  // the low mantissa bits are the rounded exponent
+  const vec n = shifted - 0x1.8p23f;
+  const vec r = x - n;
+  vec p = r * 0.0013276472454890609f + 0.009675540961325169f;
+  p = p * r + 0.05550713092088699f;
+  p = p * r + 0.24022120237350464f;
+  p = p * r + 0.6931469440460205f;
+  p = p * r + 1.0f;
+#if HONE_SIMD_BYTES == 64
+  return (vec)_mm512_scalef_ps((__m512)p, (__m512)n);
+#else
   const ivec exponent = as_ivec(shifted) - 0x4b400000;
   const ivec half = exponent >> 1;
   return p * as_vec((half + 127) << 23) * as_vec((exponent - half + 127) << 23);

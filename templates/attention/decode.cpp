@@ -1,0 +1,283 @@
+//! serves   cpu
+//! when     q <= 64
+//! fixed    heads kv_heads d window page
+//! param    softmax online lazy unified
+//! param    block 32 64 128 256                               // tokens between two looks at the maximum
+//! param    tile_heads min(heads/kv_heads,1) min(heads/kv_heads,2) min(heads/kv_heads,3) min(heads/kv_heads,4) \
+//!          min(heads/kv_heads,5) min(heads/kv_heads,6) min(heads/kv_heads,8)
+//! param    tile_keys 4 8
+//! param    tile_columns 1 2 4 8                              // vectors of the value row that stay in registers
+//! param    ahead 0 8 16 32 64                                // tokens between a prefetch and its use
+//! launch_param splits 1 2 4 8 16 32
+//! launch_param threads 1 2 4 8 units
+//! let      together = max(1, 32 / (heads / kv_heads))        // query tokens of a block of the grid
+//! let      state = round_up(together * (heads / kv_heads), 16)
+//! let      row = round_up(d, vector_bytes / 4)
+//! let      scratch = round_up(2 * state * row + (heads / kv_heads) * block + 4 * state, 16)
+//! let      partial = round_up(state * row + 2 * state, 16)
+//! let      tasks = batch * kv_heads * ceil_div(q, together)
+//! require  tile_heads * tile_keys + tile_keys + 1 <= registers
+//! require  tile_heads * tile_columns + tile_heads + 1 <= registers
+//! require  tile_columns <= max(1, d * 4 / vector_bytes)
+//! require  threads <= units
+//! require  splits == 1 || splits * block <= kv
+//! workspace 4 * (threads * scratch + (splits > 1 ? tasks * splits * partial : 0))
+//! launch   main splits tasks 1 threads
+//! launch   combine tasks 1 1 threads if splits > 1
+//! start    softmax=online,block=64,tile_heads=4,tile_keys=4,tile_columns=4,ahead=16,splits=1,threads=units
+//
+// Few query tokens against a long cache: what counts is to read every key and value once, at the speed of memory. One block of the
+// grid takes one head of the cache, the query heads that share it, and one part of the context (FlashDecoding). Within it, `block`
+// tokens at a time: dot products in tiles of tile_heads x tile_keys accumulators that run along d, so that the cache is read as it
+// lies; probabilities; then values, tile_heads x tile_columns accumulators that run along the tokens. unified (FlashDecoding++)
+// needs no maximum: rows that the guard rejects are computed again, online.
+#include "attention.h"
+
+// All pointers into the scratch of one thread; rows are [query token][head of the group].
+struct State {
+  f32 *query;    // [state][padded], times query_factor
+  f32 *out;      // [state][padded], not yet divided by sum
+  f32 *scores;   // [group][block]
+  f32 *maximum;  // [state]
+  f32 *sum;      // [state]
+  f32 *shrink;   // [state]: what the new maximum does to sums and outputs so far
+};
+
+// scores[r][t] for R heads and the tokens [0, count) of a block; whole tiles are written, the last token stands in beyond `count`.
+template <int R>
+static void score_heads(const f32 *query, const Cache<k_t> &keys, i64 first, i64 count, i64 last, f32 *scores) {
+  for (i64 t = 0; t < count; t += tile_keys) {
+    const k_t *key[tile_keys];
+    for (i64 j = 0; j < tile_keys; ++j) key[j] = keys[first + min(t + j, count - 1)];
+    if constexpr (ahead > 0)
+      for (i64 j = 0; j < tile_keys; ++j) prefetch_row(keys[min(first + t + j + ahead, last)]);
+    vec sums[R][tile_keys] = {};
+    auto step = [&](i64 e, auto load_key) __attribute__((always_inline)) {
+      vec k[tile_keys];
+#pragma GCC unroll 16
+      for (i64 j = 0; j < tile_keys; ++j) k[j] = load_key(key[j] + e);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+        const vec q = vload(query + r * padded + e);
+#pragma GCC unroll 16
+        for (i64 j = 0; j < tile_keys; ++j) sums[r][j] = sums[r][j] + q * k[j];
+      }
+    };
+    i64 e = 0;
+    for (; e + lanes <= d; e += lanes) step(e, [](const k_t *p) { return vload(p); });
+    if constexpr (d % lanes != 0) step(e, [](const k_t *p) { return vload(p, d % lanes); });
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+      for (i64 j = 0; j < tile_keys; j += 4)
+        store_sums(scores + r * block + t + j, sums[r][j], sums[r][j + 1], sums[r][j + 2], sums[r][j + 3]);
+  }
+}
+
+// out[r] = out[r] * shrink[r] + sum over the tokens of p[r][t] * value[t], for R heads and N vectors of the row from element `e`.
+template <int R, int N>
+static void add_values(const f32 *p, const Cache<v_t> &values, i64 first, i64 count, i64 last, i64 e, const f32 *shrink, f32 *out) {
+  vec sums[R][N];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 16
+    for (int n = 0; n < N; ++n) sums[r][n] = vload(out + r * padded + e + n * lanes) * shrink[r];
+  for (i64 t = 0; t < count; ++t) {
+    const v_t *value = values[first + t] + e;
+    if constexpr (ahead > 0) {
+      const u8 *next = reinterpret_cast<const u8 *>(values[min(first + t + ahead, last)] + e);
+      for (i64 line = 0; line < N * lanes * i64(sizeof(v_t)); line += 64) prefetch(next + line);
+    }
+    vec weight[R];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) weight[r] = broadcast(p[r * block + t]);
+#pragma GCC unroll 16
+    for (int n = 0; n < N; ++n) {
+      const bool tail = d % lanes != 0 && N == 1;  // the caller passes the odd end alone
+      const vec v = tail && e + lanes > d ? vload(value + n * lanes, d % lanes) : vload(value + n * lanes);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) sums[r][n] = sums[r][n] + weight[r] * v;
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 16
+    for (int n = 0; n < N; ++n) vstore(out + r * padded + e + n * lanes, sums[r][n]);
+}
+template <int R>
+static void add_value_rows(const f32 *p, const Cache<v_t> &values, i64 first, i64 count, i64 last, const f32 *shrink, f32 *out) {
+  constexpr i64 whole = d / lanes, columns = min(whole, i64(tile_columns));
+  i64 n = 0;
+  if constexpr (columns > 0)
+    for (; n + columns <= whole; n += columns) add_values<R, columns>(p, values, first, count, last, n * lanes, shrink, out);
+  if constexpr (columns > 0 && whole % columns != 0) {
+    add_values<R, whole % columns>(p, values, first, count, last, n * lanes, shrink, out);
+    n = whole;
+  }
+  if constexpr (d % lanes != 0) add_values<R, 1>(p, values, first, count, last, n * lanes, shrink, out);
+}
+
+// scores[group][count] become probabilities; maximum, sum and shrink of the `group` rows follow.
+static void probabilities(const Args &a, word mode, const State &s, i64 count, i64 distance, i64 kv_head) {
+  const i64 whole = round_up(count, i64(lanes));
+  f32 largest[round_up(group, 16)];
+  for (i64 h = 0; h < group; ++h) {
+    f32 *scores = s.scores + h * block;
+    vec top = broadcast(kNegativeInfinity);
+    for (i64 t = 0; t < whole; t += lanes) {
+      vec v = finish_scores(a, vload(scores + t), kv_head * group + h, distance - t);
+      if (t + lanes > count) v = select(iota() < static_cast<i32>(count - t), v, broadcast(kNegativeInfinity));
+      vstore(scores + t, v);
+      top = vmax(top, v);
+    }
+    largest[h] = reduce_max(top);
+  }
+  for (i64 h = 0; h < group; ++h) {
+    const f32 old = s.maximum[h];
+    f32 now = old;
+    if (mode == word::online) now = largest[h] > old ? largest[h] : old;
+    if (mode == word::lazy) now = largest[h] > old + 8.0f ? largest[h] : old;  // probabilities stay below 2^8
+    s.maximum[h] = now;
+    s.shrink[h] = now == old ? 1.0f : vexp2(broadcast(old - now))[0];
+    const vec base = broadcast(finite_floor(now));
+    f32 *scores = s.scores + h * block;
+    vec sum{};
+    for (i64 t = 0; t < whole; t += lanes) {
+      const vec p = vexp2(vload(scores + t) - base);
+      vstore(scores + t, p);
+      sum = sum + p;
+    }
+    s.sum[h] = s.sum[h] * s.shrink[h] + reduce_add(sum);
+  }
+}
+
+// Query tokens [q0, q1) of one sequence and head of the cache against the keys at positions [low, high).
+static void attend(const Args &a, const State &all, i64 sequence, i64 kv_head, i64 q0, i64 q1, i64 low, i64 high, word mode) {
+  const i64 length = a.lens[sequence];
+  const Cache<k_t> keys = cache_of(a, a.k, sequence, kv_head);
+  const Cache<v_t> values = cache_of(a, a.v, sequence, kv_head);
+  const f32 start = mode == word::unified ? a.phi * kLog2e : kNegativeInfinity;
+  for (i64 r = 0; r < (q1 - q0) * group; ++r) {
+    all.maximum[r] = start;
+    all.sum[r] = 0;
+    for (i64 e = 0; e < padded; e += lanes) vstore(all.out + r * padded + e, vec{});
+  }
+  for (i64 first = low; first < high; first += block) {
+    for (i64 i = q0; i < q1; ++i) {
+      const i64 position = length - a.q + i, rows = (i - q0) * group;
+      const Span seen = visible(position, length);
+      const i64 begin = max(first, seen.low), count = min(min(first + block, high), seen.high) - begin;
+      if (count <= 0) continue;
+      const State s{all.query + rows * padded, all.out + rows * padded, all.scores, all.maximum + rows, all.sum + rows, all.shrink + rows};
+      constexpr i64 whole = group / tile_heads * tile_heads;
+      for (i64 h = 0; h < whole; h += tile_heads)
+        score_heads<tile_heads>(s.query + h * padded, keys, begin, count, high - 1, s.scores + h * block);
+      if constexpr (whole < group)
+        score_heads<group - whole>(s.query + whole * padded, keys, begin, count, high - 1, s.scores + whole * block);
+      probabilities(a, mode, s, count, position - begin, kv_head);
+      for (i64 h = 0; h < whole; h += tile_heads)
+        add_value_rows<tile_heads>(s.scores + h * block, values, begin, count, high - 1, s.shrink + h, s.out + h * padded);
+      if constexpr (whole < group)
+        add_value_rows<group - whole>(s.scores + whole * block, values, begin, count, high - 1, s.shrink + whole, s.out + whole * padded);
+    }
+  }
+}
+
+struct Task {
+  i64 sequence, kv_head, q0, q1;
+  Span seen;  // keys that any of the query tokens sees
+};
+static Task task_of(const Args &a, i64 index) {
+  const i64 parts = ceil_div(a.q, together);
+  Task task{index / parts / kv_heads, index / parts % kv_heads, index % parts * together, 0, {}};
+  task.q1 = min(a.q, task.q0 + together);
+  const i64 length = a.lens[task.sequence];
+  task.seen = {visible(length - a.q + task.q0, length).low, visible(length - a.q + task.q1 - 1, length).high};
+  return task;
+}
+static State state_of(const Args &a, i64 thread) {
+  f32 *p = reinterpret_cast<f32 *>(a.workspace) + thread * scratch;
+  State s;
+  s.query = p;
+  s.out = s.query + state * padded;
+  s.scores = s.out + state * padded;
+  s.maximum = s.scores + group * block;
+  s.sum = s.maximum + state;
+  s.shrink = s.sum + state;
+  return s;
+}
+static f32 *partial_of(const Args &a, i64 task, i64 split) {
+  return reinterpret_cast<f32 *>(a.workspace) + a.threads * scratch + (task * a.splits + split) * partial;
+}
+static void load_queries(const Args &a, const Task &task, const State &s) {
+  const f32 factor = query_factor(a);
+  for (i64 i = task.q0; i < task.q1; ++i)
+    for (i64 h = 0; h < group; ++h)
+      load_query(s.query + ((i - task.q0) * group + h) * padded,
+                 a.query + (((task.sequence * a.q + i) * heads) + task.kv_head * group + h) * d, factor);
+}
+// Divides and writes; false if the unified maximum doesn't fit a row: nothing of `task` counts then.
+static bool finish(const Args &a, const Task &task, const f32 *out, const f32 *sum, bool guarded) {
+  const i64 length = a.lens[task.sequence];
+  for (i64 i = task.q0; i < task.q1; ++i) {
+    const Span seen = visible(length - a.q + i, length);
+    for (i64 h = 0; h < group; ++h) {
+      const i64 r = (i - task.q0) * group + h;
+      const bool empty = seen.low >= seen.high;
+      if (guarded && !empty && !(sum_is_safe(sum[r]) && row_is_finite(out + r * padded))) return false;
+      store_row(a.out + ((task.sequence * a.q + i) * heads + task.kv_head * group + h) * d, out + r * padded,
+                empty ? 0.0f : 1.0f / sum[r]);
+    }
+  }
+  return true;
+}
+static void attend_alone(const Args &a, const Task &task, const State &s, word mode) {
+  load_queries(a, task, s);
+  attend(a, s, task.sequence, task.kv_head, task.q0, task.q1, task.seen.low, task.seen.high, mode);
+}
+
+HONE_KERNEL(main) {
+  const Task task = task_of(a, b.y);
+  State s = state_of(a, b.thread);
+  if (a.splits == 1) {
+    attend_alone(a, task, s, softmax);
+    if (!finish(a, task, s.out, s.sum, softmax == word::unified)) {
+      attend_alone(a, task, s, word::online);
+      finish(a, task, s.out, s.sum, false);
+    }
+    return;
+  }
+  const i64 share = round_up(ceil_div(max(i64(0), task.seen.high - task.seen.low), a.splits), block);
+  const i64 low = min(task.seen.high, task.seen.low + b.x * share);
+  s.out = partial_of(a, b.y, b.x);
+  s.maximum = s.out + state * padded;
+  s.sum = s.maximum + state;
+  load_queries(a, task, s);
+  attend(a, s, task.sequence, task.kv_head, task.q0, task.q1, low, min(task.seen.high, low + share), softmax);
+}
+
+// out and sum of the parts, brought to one maximum.
+HONE_KERNEL(combine) {
+  const Task task = task_of(a, b.x);
+  const State s = state_of(a, b.thread);
+  for (i64 r = 0; r < (task.q1 - task.q0) * group; ++r) {
+    f32 largest = kNegativeInfinity;
+    for (i64 p = 0; p < a.splits; ++p) {
+      const f32 maximum = partial_of(a, b.x, p)[state * padded + r];
+      largest = maximum > largest ? maximum : largest;
+    }
+    s.sum[r] = 0;
+    for (i64 e = 0; e < padded; e += lanes) vstore(s.out + r * padded + e, vec{});
+    for (i64 p = 0; p < a.splits; ++p) {
+      const f32 *part = partial_of(a, b.x, p);
+      const f32 shrink = vexp2(broadcast(part[state * padded + r] - finite_floor(largest)))[0];
+      s.sum[r] += shrink * part[state * padded + state + r];
+      for (i64 e = 0; e < padded; e += lanes)
+        vstore(s.out + r * padded + e, vload(s.out + r * padded + e) + vload(part + r * padded + e) * shrink);
+    }
+  }
+  if (!finish(a, task, s.out, s.sum, softmax == word::unified)) {
+    attend_alone(a, task, s, word::online);
+    finish(a, task, s.out, s.sum, false);
+  }
+}

@@ -1,0 +1,87 @@
+// What the attention variants share: where a token lies in the cache, which keys a query sees, and how a dot product becomes a score.
+// Scores are in units of log2: a probability is 2^(score - maximum).
+#pragma once
+#include "simd.h"
+
+constexpr i64 group = heads / kv_heads;          // query heads that share one head of the cache
+constexpr i64 padded = round_up(d, i64(lanes));  // floats in a row of query or output scratch
+constexpr f32 kLog2e = 1.44269504f;
+constexpr f32 kNegativeInfinity = -__builtin_inff();
+
+// One head of one sequence, in the key or the value cache.
+template <typename T>
+struct Cache {
+  const T *base;
+  i64 stride;        // elements between neighbouring tokens; paged: within a page
+  const i32 *pages;  // paged: page numbers of this sequence
+
+  const T *operator[](i64 token) const {
+    if constexpr (layout == word::paged)
+      return base + (i64(pages[u64(token) / page]) * page + i64(u64(token) % page)) * stride;
+    else return base + token * stride;
+  }
+};
+template <typename A, typename T>  // A is Args; as a template parameter it need not have what the problem lacks
+inline Cache<T> cache_of(const A &a, const T *data, i64 sequence, i64 kv_head) {
+  if constexpr (layout == word::tokens) return {data + (sequence * a.cap * kv_heads + kv_head) * d, kv_heads * d, nullptr};
+  else if constexpr (layout == word::heads) return {data + (sequence * kv_heads + kv_head) * a.cap * d, d, nullptr};
+  else return {data + kv_head * d, kv_heads * d, a.block_table + sequence * ceil_div(a.cap, page)};
+}
+template <typename T>
+inline void prefetch_row(const T *row) {
+  for (i64 line = 0; line < d * i64(sizeof(T)); line += 64) prefetch(reinterpret_cast<const u8 *>(row) + line);
+}
+
+// Positions [low, high) of the keys that the query at `position` sees in a context of `length` tokens.
+struct Span {
+  i64 low, high;
+};
+inline Span visible(i64 position, i64 length) {
+  Span span{0, length};
+  if constexpr (mask == word::causal) span.high = min(length, position + 1);
+  if constexpr (window > 0) {
+    span.low = max(i64(0), position - window + 1);
+    span.high = min(span.high, position + window);
+  }
+  return span;
+}
+
+// What queries are multiplied with before the dot products: everything linear, unless a soft cap stands between.
+template <typename A>
+inline f32 query_factor(const A &a) {
+  const f32 scale = a.scale == 0 ? 1.0f / __builtin_sqrtf(static_cast<f32>(d)) : a.scale;
+  if constexpr (softcap == word::yes) return scale / a.softcap_value;
+  else return scale * kLog2e;
+}
+// Scores of `lanes` neighbouring keys: `distance` is position of the query minus position of the first key.
+template <typename A>
+inline vec finish_scores(const A &a, vec dots, i64 head, i64 distance) {
+  if constexpr (softcap == word::yes) dots = vtanh(dots) * (a.softcap_value * kLog2e);
+  if constexpr (alibi == word::yes)
+    dots = dots - vabs(to_vec(broadcast(static_cast<i32>(distance)) - iota())) * (a.slopes[head] * kLog2e);
+  return dots;
+}
+template <typename T>
+inline void load_query(f32 *to, const T *from, f32 factor) {
+  i64 e = 0;
+  for (; e + lanes <= d; e += lanes) vstore(to + e, vload(from + e) * factor);
+  if constexpr (d % lanes != 0) vstore(to + e, vload(from + e, d % lanes) * factor);
+}
+template <typename T>
+inline void store_row(T *to, const f32 *from, f32 factor) {
+  i64 e = 0;
+  for (; e + lanes <= d; e += lanes) vstore(to + e, vload(from + e) * factor);
+  if constexpr (d % lanes != 0) vstore(to + e, vload(from + e) * factor, d % lanes);
+}
+// Largest of a row of scores, NaN aside. No score at all, or -inf only: a finite stand-in keeps 2^(score - maximum) defined.
+inline f32 finite_floor(f32 maximum) { return maximum == kNegativeInfinity ? 0.0f : maximum; }
+
+// The free guard of the unified maximum: with every score taken relative to phi instead of the row's own maximum, the sum tells all.
+// Above 2^64 or below 2^-40, infinite or NaN, the row is computed again with a running maximum; an output that isn't finite
+// may stem from an overflow as well.
+inline bool sum_is_safe(f32 sum) { return sum > 0x1p-40f && sum < 0x1p64f; }
+inline bool row_is_finite(const f32 *row) {
+  vec probe{};  // x * 0 is NaN exactly where x isn't finite
+  for (i64 e = 0; e < padded; e += lanes) probe = probe + vload(row + e) * 0.0f;
+  return reduce_add(probe) == 0.0f;
+}
