@@ -65,16 +65,31 @@ class Prelude {
   }
 
   void argument_types() {
-    for (const Argument* argument : op_.present(scope_))
-      text_ += fmt::format("using {}_t = {};\n", argument->name, type_of(*argument));
+    for (const Argument& argument : op_.arguments)
+      text_ += fmt::format("using {}_t = {};\n", argument.name, type_of(argument));
   }
 
   void arguments(const std::vector<Slot>& slots, const std::set<std::string>& packed,
                  bool doubles_out) {
     text_ += "struct Args {\n";
     for (const Slot& slot : slots) text_ += "  " + member(slot, packed, doubles_out) + ";\n";
+    // An absent argument takes no place, but has a name: `if constexpr` checks what it discards.
+    for (const Argument& argument : op_.arguments) {
+      if (std::any_of(slots.begin(), slots.end(),
+                      [&](const Slot& slot) { return slot.name == argument.name; }))
+        continue;
+      if (argument.kind == Argument::Kind::kScalar)
+        text_ += fmt::format("  static constexpr {}_t {} = 0;\n", argument.name, argument.name);
+      else
+        text_ += fmt::format("  static constexpr {} = nullptr;\n",
+                             member({Slot::Kind::kPointer, argument.name}, {}, doubles_out));
+    }
     text_ += fmt::format("}};\nstatic_assert(sizeof(Args) == {});\n",
                          8 * std::max<std::size_t>(slots.size(), 1));
+  }
+
+  void declare_reference() {
+    text_ += "HONE_EXPORT void hone_reference(const Args &a, i64 begin, i64 end);\n";
   }
 
   const std::string& text() const { return text_; }
@@ -244,6 +259,7 @@ Source render_reference(const Catalog& catalog, const Problem& problem, const Ta
     prelude.constant(name, *target.limits.find(name));
   prelude.argument_types();
   prelude.arguments(reference_slots(op, scope), {}, true);
+  prelude.declare_reference();
   Source source = finished(catalog, prelude, op.reference, op.file + " (reference.cpp)");
   source.entries = {"reference"};
   return source;
