@@ -11,6 +11,29 @@
 
 namespace hone {
 
+bool is_legal(const Template& variant, const Values& scope, const Config& config) {
+  if (config.size() != variant.parameters.size()) return false;
+  Values all = scope;
+  for (const Parameter& parameter : variant.parameters) {
+    const Value* value = config.find(parameter.name);
+    bool listed =
+        value != nullptr &&
+        std::any_of(parameter.values.begin(), parameter.values.end(),
+                    [&](const Expression& expression) {
+                      return expression.with(variant.lets).evaluate(lookup_in(scope)) == *value;
+                    });
+    if (!listed) return false;
+    all.set(parameter.name, *value);
+  }
+  return std::all_of(
+      variant.requires_.begin(), variant.requires_.end(), [&](const Expression& rule) {
+        Expression whole = rule.with(variant.lets);
+        bool known = std::all_of(whole.names().begin(), whole.names().end(),
+                                 [&](const std::string& name) { return all.has(name); });
+        return !known || whole.truth(lookup_in(all));
+      });
+}
+
 Space::Space(const Template& variant, const Values& scope)
     : name_(variant.op + "/" + variant.variant) {
   Lookup lookup = lookup_in(scope);

@@ -14,6 +14,11 @@ namespace hone {
 
 using Random = std::mt19937_64;
 
+// Whether `config` has exactly the variant's parameters, each with one of its values, and satisfies
+// every `require`. What `scope` lacks (dynamic dims of a handle) makes a rule undecided, and that
+// counts as satisfied. Enumerates nothing.
+bool is_legal(const Template& variant, const Values& scope, const Config& config);
+
 // Parameters times constraints. Constraints that share parameters form a component; each
 // component's legal part is enumerated once (pruned depth first), and the space is the product of
 // the components: the full product is never in memory. Immutable after construction; safe to share
