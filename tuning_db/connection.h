@@ -1,0 +1,131 @@
+// One open SQLite file: opened defensively, statements prepared once, every failure an Error that
+// names the file. Internal to tuning_db.
+#pragma once
+
+#include <SQLiteCpp/SQLiteCpp.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "codegen/error.h"
+#include "codegen/hash.h"
+#include "tuning_db/database.h"
+#include "tuning_db/schema.h"
+
+namespace hone {
+
+// Bytes, as opposed to text.
+struct Blob {
+  std::string_view bytes;
+};
+
+class Connection;
+
+// One run of a prepared statement. Gives back its locks when it goes out of scope.
+class Query {
+ public:
+  Query(const Connection& connection, SQLite::Statement& statement, bool& in_use);
+  Query(const Connection& connection, std::unique_ptr<SQLite::Statement> own);
+  ~Query();
+  Query(const Query&) = delete;
+  Query& operator=(const Query&) = delete;
+
+  // Parameters 1, 2, ... in order.
+  template <class... Parameters>
+  Query& bind(const Parameters&... parameters) {
+    try {
+      int index = 0;
+      (put(++index, parameters), ...);
+    } catch (const SQLite::Exception&) {
+      fail();
+    }
+    return *this;
+  }
+  bool step();  // true: there is a row
+  void run() {
+    while (step()) continue;
+  }
+  void again();  // ready to be bound and run anew
+
+  // Columns from 0 on.
+  bool is_null(int column) const;
+  std::int64_t integer(int column) const;
+  double real(int column) const;
+  std::string text(int column) const;  // of text and blobs: its bytes
+  Hash hash(int column) const;         // throws Error(kDatabase) unless it is a blob of 16 bytes
+
+ private:
+  void put(int index, std::int64_t value);
+  void put(int index, double value);
+  void put(int index, std::string_view text);
+  void put(int index, Blob blob);
+  void put(int index, const Hash& hash);
+  void put(int index, std::nullptr_t);  // NULL
+
+  void check_size(std::size_t bytes) const;
+  [[noreturn]] void fail() const;
+
+  const Connection& connection_;
+  std::unique_ptr<SQLite::Statement> own_;
+  SQLite::Statement& statement_;
+  bool* in_use_ = nullptr;
+};
+
+class Connection {
+ public:
+  Connection(std::filesystem::path file, Database::Mode mode, Migrations steps = migrations());
+  ~Connection();
+
+  const std::filesystem::path& file() const { return file_; }
+  Query query(std::string_view sql);  // sql: a literal, it is kept by address
+  std::int64_t last_id() const { return database_->getLastInsertRowid(); }
+  std::int64_t changes() const { return database_->getChanges(); }
+  bool in_transaction() const;
+
+  // Walks every page and index. Throws Error(kDatabase) at the first damage.
+  void check();
+
+  // The Error for what SQLite just refused.
+  Error failure() const;
+  Error failure(int code, const std::string& detail) const;
+  Error unusable(const std::string& what, const std::string& remedy) const;
+
+ private:
+  void open_to_read(Migrations steps);
+  void open_to_write(Migrations steps);
+  void open(const std::string& name, int flags);
+  void adopt(std::unique_ptr<SQLite::Database> database);
+  std::int64_t version(Migrations steps);  // 0: an empty file; throws for a file that isn't ours
+  void check_schema(Migrations steps);
+
+  struct Prepared {
+    std::unique_ptr<SQLite::Statement> statement;
+    bool in_use = false;
+  };
+
+  std::filesystem::path file_;
+  std::unique_ptr<SQLite::Database> database_;
+  std::unordered_map<std::string_view, Prepared> prepared_;
+  std::int64_t steps_left_ = 0;  // of the running query, in units of the progress handler
+};
+
+// A transaction, unless one is open already: then part of that. Rolls back unless committed.
+class Scope {
+ public:
+  enum class Kind { kRead, kWrite };
+  Scope(Connection& connection, Kind kind);
+  ~Scope();
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+  void commit();
+
+ private:
+  Connection& connection_;
+  bool open_ = false;
+};
+
+}  // namespace hone
