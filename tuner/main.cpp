@@ -1,2 +1,4 @@
 // The program. Commands register themselves.
-int main() { return 2; }
+#include "tuner/command.h"
+
+int main(int count, char** words) { return hone::run_program({words + 1, words + count}); }
