@@ -87,7 +87,7 @@ TEST(Space, NearestTakesTheFewestChanges) {
   EXPECT_EQ(nearest("block=8,unroll=2,mode=twice,threads=2"),
             "block=8,unroll=2,mode=twice,threads=2");
   EXPECT_EQ(nearest("block=16,unroll=4,mode=once,threads=4"),
-            "block=16,unroll=2,mode=once,threads=4");
+            "block=8,unroll=4,mode=once,threads=4");
   EXPECT_EQ(nearest("block=8,unroll=1,mode=once,threads=64"),
             "block=8,unroll=1,mode=once,threads=4");
   EXPECT_EQ(nearest("block=8,threads=2").substr(0, 8), "block=8,");

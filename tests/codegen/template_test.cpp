@@ -55,7 +55,7 @@ TEST(Template, MalformedContractsNameFileAndLine) {
       {broken("//! serves   cpu cuda\n", "\n"), "'serves'"},
       {broken("//! fixed    cols", "//! fixed    rows"), ":4:"},
       {broken("//! fixed    cols", "//! fixed    depth"), ":4:"},
-      {broken("//! param    block 4 8", "//! param    block"), ":5:"},
+      {broken("//! param    block 4 8 16", "//! param    block"), ":5:"},
       {broken("//! param    block 4 8", "//! parameter block 4 8"), ":5:"},
       {broken("block * unroll <= 32", "block * unroll <= "), ":9:"},
       {broken("1 1 threads\n", "1 threads\n"), ":13:"},
