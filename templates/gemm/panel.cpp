@@ -82,7 +82,7 @@ __attribute__((always_inline)) inline void step(vec (&sum)[R][NV], const u8 *xs,
 }
 
 template <int R>
-inline void tile(const Args &a, const u8 *xs, const u8 *ws, i64 row, i64 column) {
+inline void tile(const Args &a, const u8 *xs, const u8 *ws, i64 row, i64 rows, i64 column) {
   constexpr i64 steps = kLine / kStepBytes;  // of a whole chunk
   vec sum[R][NV] = {};
   for (i64 c = 0; c < k / chunk; ++c, xs += kChunkStride) {
@@ -94,22 +94,21 @@ inline void tile(const Args &a, const u8 *xs, const u8 *ws, i64 row, i64 column)
     for (i64 s = 0; s < k % chunk / kDepth; ++s, ws += kPanelRow, xs += kStepBytes) step<R, false>(sum, xs, ws);
     if constexpr (k % kDepth != 0) step<R, true>(sum, xs, ws);
   }
-#pragma GCC unroll 4
-  for (i64 v = 0; v < NV; ++v) {
-    if (column + v * lanes >= n) break;
-#pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) finish(a, row + r, column + v * lanes, sum[r][v]);
-  }
+  vec finished[R * NV];  // `sum` itself stays in registers: nothing takes its address
+#pragma GCC unroll 64
+  for (i64 i = 0; i < R * NV; ++i) finished[i] = sum[i / NV][i % NV];
+  finish(a, row, rows, column, NV, finished);
 }
 
-// `rows` < 2 R rows: as many tiles of R as fit, then halves of it.
+// The rows that a tile of MR still has. Packed ones are padded to MR; others are cut into fewer, so that nothing beyond x is read.
 template <int R>
 inline void tiles_of(const Args &a, const u8 *xs, const u8 *ws, i64 row, i64 rows, i64 column) {
-  while (rows >= R) {
-    tile<R>(a, xs, ws, row, column);
-    row += R, rows -= R, xs += R * kRowStride;
+  if constexpr (pack_x) {
+    tile<R>(a, xs, ws, row, rows, column);
+  } else {
+    for (; rows >= R; row += R, rows -= R, xs += R * kRowStride) tile<R>(a, xs, ws, row, R, column);
+    if constexpr (R > 1) tiles_of<(R + 2) / 4>(a, xs, ws, row, rows, column);
   }
-  if constexpr (R > 1) tiles_of<R / 2>(a, xs, ws, row, rows, column);
 }
 
 HONE_KERNEL(main) {
@@ -125,21 +124,21 @@ HONE_KERNEL(main) {
   }
 }
 
-// A tile of x: for each chunk of k a line per row. Rows beyond m are never read; what is beyond k is zero.
+// A tile of x: for each chunk of k a line per row. What lies beyond m or k is zero.
 HONE_KERNEL(prepare) {
   using Word = decltype([] {
     if constexpr (pairs) return bf16{}; else return f32{};
   }());
   constexpr i64 chunks = ceil_div(k, chunk);
   u8 *to = a.workspace + b.x * chunks * MR * kLine;
-  for (i64 r = 0; r < min(MR, a.m - b.x * MR); ++r) {
-    const x_t *from = a.x + (b.x * MR + r) * k;
+  for (i64 r = 0; r < MR; ++r) {
+    const i64 row = b.x * MR + r;
     for (i64 c = 0; c < chunks; ++c) {
       Word *line = reinterpret_cast<Word *>(to + (c * MR + r) * kLine);
       for (i64 i = 0; i < chunk; i += lanes) {
-        const i64 left = k - c * chunk - i;
-        const vec value = left >= lanes ? vload(from + c * chunk + i) : left > 0 ? vload(from + c * chunk + i, left) : vec{};
-        vstore(line + i, value);
+        const x_t *from = a.x + row * k + c * chunk + i;
+        const i64 left = row < a.m ? k - c * chunk - i : 0;
+        vstore(line + i, left >= lanes ? vload(from) : left > 0 ? vload(from, left) : vec{});
       }
     }
   }

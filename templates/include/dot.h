@@ -42,3 +42,24 @@ inline ivec dot_u8s8(ivec acc, ivec a, ivec b) {
   return acc + dot_pairs(a_odd, b_odd) + dot_pairs(a_even, b_even);
 #endif
 }
+
+// The low byte of each lane.
+inline void store_bytes(i8 *p, ivec v) {
+#if HONE_SIMD_BYTES == 64
+  _mm_storeu_si128(reinterpret_cast<__m128i *>(p), _mm512_cvtepi32_epi8((__m512i)v));
+#else
+  for (int i = 0; i < lanes; ++i) p[i] = static_cast<i8>(v[i]);
+#endif
+}
+
+// `lanes` 8-bit integers, as i32.
+inline ivec load_i8(const i8 *p) {
+#if HONE_SIMD_BYTES == 64
+  return (ivec)_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)));
+#elif HONE_SIMD_BYTES == 32
+  return (ivec)_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(p)));
+#else
+  return ivec{p[0], p[1], p[2], p[3]};
+#endif
+}
+inline ivec load_u8(const u8 *p) { return load_i8(reinterpret_cast<const i8 *>(p)) & 255; }

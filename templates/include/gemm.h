@@ -10,12 +10,11 @@ inline vec activate(vec v) {
   return v;
 }
 
-// Row `row` of y from `column` < n on: `lanes` columns, or as many as there are. y may be the residual itself.
+// `columns` <= lanes of y's row `row` from `column` on. y may be the residual itself.
 template <typename A>
-inline void finish(const A &a, i64 row, i64 column, vec value) {
+inline void finish_vector(const A &a, i64 row, i64 column, i64 columns, vec value) {
   const i64 at = row * n + column;
-  const bool whole = n % lanes == 0 || n - column >= lanes;
-  const auto read = [&](const auto *p) { return whole ? vload(p) : vload(p, n - column); };
+  const auto read = [&](const auto *p) { return columns == lanes ? vload(p) : vload(p, columns); };
   if constexpr (x == word::s8) value = value * (read(a.w_scale + column) * a.x_scale[row]);
   if constexpr (biased) value = value + read(a.bias + column);
   if constexpr (gated) {
@@ -24,9 +23,19 @@ inline void finish(const A &a, i64 row, i64 column, vec value) {
     value = activate(value);
   }
   if constexpr (epilogue == word::residual || epilogue == word::bias_residual) value = value + read(a.residual + at);
-  if (whole) {
+  if (columns == lanes) {
     vstore(a.y + at, value);
   } else {
-    vstore(a.y + at, value, n - column);
+    vstore(a.y + at, value, columns);
+  }
+}
+
+// A tile of `rows` rows by `vectors` vectors. Not inlined, and so compiled once for all heights of tile.
+template <typename A>
+__attribute__((noinline)) void finish(const A &a, i64 row, i64 rows, i64 column, i64 vectors, const vec *sums) {
+  for (i64 r = 0; r < rows; ++r) {
+#pragma GCC unroll 1
+    for (i64 v = 0; v < vectors && column + v * lanes < n; ++v)
+      finish_vector(a, row + r, column + v * lanes, n % lanes == 0 ? lanes : min(i64{lanes}, n - column - v * lanes), sums[r * vectors + v]);
   }
 }
