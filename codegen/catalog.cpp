@@ -25,6 +25,18 @@ bool is_variant(const std::filesystem::path& path) {
          path.filename() != "reference.cpp";
 }
 
+// The contract lines: comments to the compiler, but part of what the variant is.
+std::string contract_of(std::string_view text) {
+  std::string contract;
+  for (std::size_t begin = 0; begin < text.size();) {
+    std::size_t end = std::min(text.find('\n', begin), text.size());
+    std::string_view line = text.substr(begin, end - begin);
+    if (line.starts_with("//!")) contract.append(line) += '\n';
+    begin = end + 1;
+  }
+  return contract;
+}
+
 }  // namespace
 
 Catalog Catalog::embedded() {
@@ -64,7 +76,22 @@ void Catalog::add_file(const std::string& path, std::string text, const std::str
   origins_[path] = origin;
 }
 
+Hash Catalog::content_hash(const std::string& path, std::map<std::string, Hash>& known) const {
+  if (auto found = known.find(path); found != known.end()) return found->second;
+  const std::string& text = files_.find(path)->second;
+  known[path] = Hash{};  // a file that includes itself adds nothing
+  std::string parts = normalised(text);
+  for (const auto& [line, name] : includes_of(text)) {
+    if (files_.count("include/" + name) == 0)
+      throw Error(Code::kTemplate, fmt::format("{}:{}: there is no templates/include/{}",
+                                               origins_.find(path)->second, line, name));
+    parts += content_hash("include/" + name, known).text();
+  }
+  return known[path] = hash_of(parts);
+}
+
 void Catalog::finish() {
+  std::map<std::string, Hash> hashes;  // of files with what they include, each computed once
   ops_.clear();
   variants_.clear();
   for (const auto& [path, text] : files_) {
@@ -93,18 +120,8 @@ void Catalog::finish() {
     Template variant = parse_template(op->second, text, origins_[path]);
     // Variants of one idea for several backends may share a stem; the extension keeps them apart.
     if (file.extension() != ".cpp") variant.variant += file.extension().string();
-    variant.hash =
-        hash_of(normalised(with_includes(*this, "#include \"types.h\"\n" + text, origins_[path])));
-    // The contract lines are comments to the compiler but part of what the variant is.
-    std::string contract;
-    for (std::size_t begin = 0; begin < text.size();) {
-      std::size_t end = std::min(text.find('\n', begin), text.size());
-      if (std::string_view line(text.data() + begin, end - begin); line.starts_with("//!"))
-        contract += std::string(line) + '\n';
-      begin = end + 1;
-    }
-    Hash header = hash_of(contract);
-    variant.hash = hash_of(variant.hash.text() + header.text());
+    variant.hash = hash_of(contract_of(text) + content_hash("include/types.h", hashes).text() +
+                           content_hash(path, hashes).text());
     variants_[op->first].push_back(std::move(variant));
   }
 }

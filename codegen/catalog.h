@@ -35,6 +35,8 @@ class Catalog {
  private:
   void add_file(const std::string& path, std::string text, const std::string& origin);
   void finish();
+  // Of the normalised text of a file and, recursively, of what it includes.
+  Hash content_hash(const std::string& path, std::map<std::string, Hash>& known) const;
   std::map<std::string, std::string, std::less<>> files_;    // relative path -> text
   std::map<std::string, std::string, std::less<>> origins_;  // relative path -> path for messages
   std::map<std::string, Op> ops_;

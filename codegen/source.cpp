@@ -4,13 +4,31 @@
 
 #include <algorithm>
 #include <set>
-#include <sstream>
 
 #include "codegen/element.h"
 #include "codegen/error.h"
 
 namespace hone {
 namespace {
+
+// Calls visit(number, line) for every line, without its end.
+template <typename Visit>
+void for_each_line(std::string_view text, Visit&& visit) {
+  for (int number = 1; !text.empty(); ++number) {
+    std::size_t end = std::min(text.find('\n'), text.size());
+    visit(number, text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+}
+
+// The name in `#include "name"`; empty for any other line.
+std::string_view included_by(std::string_view line) {
+  line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+  constexpr std::string_view kInclude = "#include \"";
+  if (!line.starts_with(kInclude)) return {};
+  line.remove_prefix(kInclude.size());
+  return line.substr(0, line.find('"'));
+}
 
 // Puts included files in place, depth first, each once.
 class Inliner {
@@ -19,32 +37,40 @@ class Inliner {
 
   std::string inlined(std::string_view text, const std::string& file) {
     std::string out;
-    std::istringstream in{std::string(text)};
-    std::string line;
-    for (int number = 1; std::getline(in, line); ++number) {
-      std::size_t begin = line.find_first_not_of(" \t");
-      std::string_view body =
-          begin == std::string::npos ? std::string_view() : std::string_view(line).substr(begin);
-      if (body.starts_with("#pragma once")) continue;
-      if (!body.starts_with("#include \"")) {
-        out += line + '\n';
-        continue;
+    out.reserve(text.size());
+    for_each_line(text, [&](int number, std::string_view line) {
+      if (line.starts_with("#pragma once")) return;
+      std::string_view name = included_by(line);
+      if (name.empty()) {
+        out.append(line) += '\n';
+        return;
       }
-      std::string name(body.substr(10, body.find('"', 10) - 10));
-      if (!seen_.insert(name).second) continue;
+      if (!seen_.emplace(name).second) return;
       const std::string* included = catalog_.include(name);
       if (included == nullptr)
         throw Error(Code::kTemplate,
                     fmt::format("{}:{}: there is no templates/include/{}", file, number, name));
-      out += inlined(*included, "templates/include/" + name);
-    }
+      out += inlined(*included, "templates/include/" + std::string(name));
+    });
     return out;
   }
 
  private:
   const Catalog& catalog_;
-  std::set<std::string> seen_;
+  std::set<std::string, std::less<>> seen_;
 };
+
+// A source without its prelude: types.h, and the text with everything else it includes.
+struct Body {
+  std::string types;
+  std::string text;
+};
+
+Body body_of(const Catalog& catalog, std::string_view text, const std::string& file) {
+  Inliner inliner(catalog);
+  std::string types = inliner.inlined("#include \"types.h\"\n", file);
+  return {std::move(types), inliner.inlined(text, file)};
+}
 
 // What stands between types.h and the template: constants, argument types, struct Args.
 class Prelude {
@@ -62,6 +88,13 @@ class Prelude {
       text_ += fmt::format("constexpr i64 {} = {};\n", name, *integer);
     else
       text_ += fmt::format("constexpr word {} = word::{};\n", name, std::get<std::string>(value));
+  }
+
+  // A limit that the text never names is no constant of the kernel: the same code then serves
+  // machines that differ in it. `units` is never one.
+  void limits(const Target& target, const std::string& text) {
+    for (const auto& [name, value] : target.limits)
+      if (name != "units" && text.find(name) != std::string::npos) constant(name, value);
   }
 
   void argument_types() {
@@ -139,33 +172,21 @@ void push_arguments(const Op& op, const Values& scope, std::vector<Slot>* slots)
          argument->name});
 }
 
-// A limit that the text never names is no constant of the kernel: the same code then serves
-// machines that differ in it. `units` is never one.
-std::vector<std::string> limits_used(const Catalog& catalog, std::string_view text,
-                                     const std::string& file, const Target& target) {
-  std::string whole = with_includes(catalog, text, file);
-  std::vector<std::string> names;
-  for (const auto& [name, value] : target.limits)
-    if (name != "units" && whole.find(name) != std::string::npos) names.push_back(name);
-  return names;
-}
-
-Source finished(const Catalog& catalog, const Prelude& prelude, std::string_view text,
-                const std::string& file) {
-  const std::string* types = catalog.include("types.h");
-  if (types == nullptr) throw Error(Code::kTemplate, "templates/include/types.h is missing");
+Source finished(const Prelude& prelude, const Body& body) {
   Source source;
-  // One pass over both, so that a template's own #include "types.h" adds nothing.
-  source.text =
-      with_includes(catalog, "#include \"types.h\"\n" + prelude.text() + std::string(text), file);
+  source.text = body.types + prelude.text() + body.text;
   source.hash = hash_of(normalised(source.text));
   return source;
 }
 
 }  // namespace
 
-std::string with_includes(const Catalog& catalog, std::string_view text, const std::string& file) {
-  return Inliner(catalog).inlined(text, file);
+std::vector<std::pair<int, std::string>> includes_of(std::string_view text) {
+  std::vector<std::pair<int, std::string>> names;
+  for_each_line(text, [&](int number, std::string_view line) {
+    if (std::string_view name = included_by(line); !name.empty()) names.emplace_back(number, name);
+  });
+  return names;
 }
 
 std::vector<Slot> slots_of(const Op& op, const Template& variant, const Values& scope) {
@@ -192,6 +213,7 @@ Source render(const Catalog& catalog, const Template& variant, const Problem& pr
   const Op& op = catalog.op(variant.op);
   Values scope = op.scope(op.handle(problem));
   scope.merge(target.limits);
+  Body body = body_of(catalog, variant.text, variant.file);
   Prelude prelude(op, scope);
 
   std::set<std::string> words = words_of(op);
@@ -211,8 +233,7 @@ Source render(const Catalog& catalog, const Template& variant, const Problem& pr
   for (const std::string& dim : variant.fixed) constants.set(dim, scope.integer(dim));
   constants.merge(target.limits);
   for (const std::string& dim : variant.fixed) prelude.constant(dim, scope.integer(dim));
-  for (const std::string& name : limits_used(catalog, variant.text, variant.file, target))
-    prelude.constant(name, *target.limits.find(name));
+  prelude.limits(target, body.text);
   constants.erase("units");
   for (const Parameter& parameter : variant.parameters) {
     if (parameter.at_launch) continue;
@@ -240,7 +261,7 @@ Source render(const Catalog& catalog, const Template& variant, const Problem& pr
   for (const Pack& pack : variant.packs) packed.insert(pack.argument);
   prelude.arguments(slots_of(op, variant, scope), packed, false);
 
-  Source source = finished(catalog, prelude, variant.text, variant.file);
+  Source source = finished(prelude, body);
   for (const Launch& launch : variant.launches)
     if (std::find(source.entries.begin(), source.entries.end(), launch.entry) ==
         source.entries.end())
@@ -252,15 +273,15 @@ Source render(const Catalog& catalog, const Template& variant, const Problem& pr
 Source render_reference(const Catalog& catalog, const Problem& problem, const Target& target) {
   const Op& op = catalog.op(problem.op);
   Values scope = op.scope(problem);
+  Body body = body_of(catalog, op.reference, op.file + " (reference.cpp)");
   Prelude prelude(op, scope);
   prelude.words(words_of(op));
   for (const Word& word : op.words) prelude.constant(word.name, scope.word(word.name));
-  for (const std::string& name : limits_used(catalog, op.reference, op.file, target))
-    prelude.constant(name, *target.limits.find(name));
+  prelude.limits(target, body.text);
   prelude.argument_types();
   prelude.arguments(reference_slots(op, scope), {}, true);
   prelude.declare_reference();
-  Source source = finished(catalog, prelude, op.reference, op.file + " (reference.cpp)");
+  Source source = finished(prelude, body);
   source.entries = {"reference"};
   return source;
 }

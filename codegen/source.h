@@ -2,6 +2,8 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "codegen/catalog.h"
@@ -19,13 +21,12 @@ struct Source {
   Hash hash;    // of normalised(text): identity; the Target completes it
 };
 
-// The text with every #include "name" of templates/include/ put in place, each once; nested ones
-// too. Throws Error(kTemplate) for one that the catalog lacks. `#include <...>` and `#pragma once`
-// lines: the former stay, the latter go.
-std::string with_includes(const Catalog& catalog, std::string_view text, const std::string& file);
+// The names of the #include "name" lines of a text, each with its line number.
+std::vector<std::pair<int, std::string>> includes_of(std::string_view text);
 
-// Launch parameters are not compiled in: configs that differ only in them render to the same
-// Source.
+// Every #include "name" of templates/include/ is put in place, once; `#include <...>` lines stay.
+// Throws Error(kTemplate) for one that the catalog lacks. Launch parameters are not compiled in:
+// configs that differ only in them render to the same Source.
 Source render(const Catalog& catalog, const Template& variant, const Problem& problem,
               const Config& config, const Target& target);
 
