@@ -142,7 +142,7 @@ TEST(CpuPool, WorksInAForkedChild) {
   expect_each_once(pool, 100, 3);
   const pid_t child = ::fork();
   if (child == 0) {
-    ::alarm(20);
+    ::alarm(200);
     {
       CpuPool own(cpus(2));
       expect_each_once(own, 100, 2);
