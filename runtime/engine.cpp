@@ -68,6 +68,55 @@ std::vector<std::int64_t> point_of(const Op& op, const Problem& problem) {
   return point;
 }
 
+// Whether dynamic dims decide where the variant serves.
+bool restricts_dims(const Op& op, const Template& variant) {
+  std::vector<std::pair<std::string, Expression>> lets = op.lets;
+  lets.insert(lets.end(), variant.lets.begin(), variant.lets.end());
+  std::vector<std::string> dynamic = op.dynamic_dims();
+  auto depends = [&](const Expression& rule) {
+    std::set<std::string> names = rule.with(lets).names();
+    return std::any_of(dynamic.begin(), dynamic.end(),
+                       [&](const std::string& dim) { return names.count(dim) != 0; });
+  };
+  return depends(variant.when) ||
+         std::any_of(variant.requires_.begin(), variant.requires_.end(), depends);
+}
+
+// The variant's start config, or the legal one nearest to it, that has `layout` (any when absent);
+// nullopt when none has.
+std::optional<Config> start_in(const Template& variant, const Values& scope, const Values& complete,
+                               const std::optional<std::string>& layout) {
+  Config start;
+  for (const auto& [name, expression] : variant.start)
+    start.set(name, expression.with(variant.lets).evaluate(lookup_in(scope)));
+  auto fits = [&](const Config& config) {
+    return !layout || layout_of(variant, config, scope) == *layout;
+  };
+  if (is_legal(variant, scope, start) && fits(start)) return start;
+  Space space(variant, complete);
+  if (space.count() == 0) return std::nullopt;
+  if (Config nearest = space.nearest(start); fits(nearest)) return nearest;
+  // Try every combination of the parameters that the layouts depend on.
+  std::vector<Config> wanted = {start};
+  for (const Space::Axis& axis : space.axes()) {
+    bool shapes_layout =
+        std::any_of(variant.packs.begin(), variant.packs.end(), [&](const Pack& pack) {
+          return std::any_of(pack.parameters.begin(), pack.parameters.end(),
+                             [&](const Expression& parameter) {
+                               return parameter.with(variant.lets).names().count(axis.name) != 0;
+                             });
+        });
+    if (!shapes_layout) continue;
+    std::vector<Config> more;
+    for (const Config& config : wanted)
+      for (const Value& value : axis.values) more.emplace_back(config).set(axis.name, value);
+    wanted = std::move(more);
+  }
+  for (const Config& config : wanted)
+    if (Config nearest = space.nearest(config); fits(nearest)) return nearest;
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::string to_text(Match match) {
@@ -147,12 +196,8 @@ std::unique_ptr<Handle> Engine::resolve(const std::string& text,
     keep_layout();
   }
   choices = of_one_layout(std::move(choices), problem);
-  for (Choice& choice : starts(problem, choices)) {
-    if (choices.empty() ? layout && choice.layout != *layout
-                        : choice.layout != choices.front().layout)
-      continue;
-    choices.push_back(std::move(choice));
-  }
+  if (!choices.empty()) layout = choices.front().layout;
+  for (Choice& choice : starts(problem, choices, layout)) choices.push_back(std::move(choice));
   if (choices.empty())
     throw Error(Code::kUnsupported,
                 fmt::format("no variant of {} serves '{}' on {}{}; `hone ops {}` lists them",
@@ -334,35 +379,36 @@ std::vector<Engine::Choice> Engine::of_one_layout(std::vector<Choice> choices,
   return result;
 }
 
-std::vector<Engine::Choice> Engine::starts(const Problem& handle,
-                                           const std::vector<Choice>& chosen) const {
-  // Configs whose kernels may serve dims that no tuned point's kernel does: first the tuned ones
-  // themselves, freed of their point, then the variants' starts.
+// Configs whose kernels may serve dims that no tuned point's kernel does, all in one layout: the
+// tuned ones themselves, freed of their point, then the variants' starts. Without a `layout` that
+// of the first variant which serves all dims.
+std::vector<Engine::Choice> Engine::starts(const Problem& handle, const std::vector<Choice>& chosen,
+                                           std::optional<std::string> layout) const {
   std::vector<Choice> result;
   const Op& op = catalog_.op(handle.op);
+  Problem smallest = handle;  // has every dim, as a Space needs
+  for (const Dim& dim : op.dims)
+    if (dim.dynamic && !smallest.values.has(dim.name)) smallest.values.set(dim.name, dim.min);
   Values scope = op.scope(handle);
   scope.merge(device_->target().limits);
-  for (const Template& variant : catalog_.variants(handle.op)) {
-    if (!variant.serves_problem(scope, backend_->name())) continue;
+  Values complete = op.scope(smallest);
+  complete.merge(device_->target().limits);
+
+  std::vector<const Template*> serving;
+  for (const Template& variant : catalog_.variants(handle.op))
+    if (variant.serves_problem(scope, backend_->name())) serving.push_back(&variant);
+  // Those that serve all dims first.
+  std::stable_partition(serving.begin(), serving.end(),
+                        [&](const Template* variant) { return !restricts_dims(op, *variant); });
+  for (const Template* variant : serving) {
     for (const Choice& choice : chosen)
-      if (choice.variant == &variant)
+      if (choice.variant == variant)
         result.push_back(
-            {&variant, choice.config, {}, Match::kStart, 0, choice.source, choice.layout});
-    Config start;
-    for (const auto& [name, expression] : variant.start)
-      start.set(name, expression.with(variant.lets).evaluate(lookup_in(scope)));
-    if (!is_legal(variant, scope, start)) {
-      // Smallest problem of this handle, to have every dim.
-      Problem smallest = handle;
-      for (const Dim& dim : op.dims)
-        if (dim.dynamic && !smallest.values.has(dim.name)) smallest.values.set(dim.name, dim.min);
-      Values complete = op.scope(smallest);
-      complete.merge(device_->target().limits);
-      Space space(variant, complete);
-      if (space.count() == 0) continue;
-      start = space.nearest(start);
-    }
-    result.push_back({&variant, start, {}, Match::kStart, 0, {}, layout_of(variant, start, scope)});
+            {variant, choice.config, {}, Match::kStart, 0, choice.source, choice.layout});
+    std::optional<Config> start = start_in(*variant, scope, complete, layout);
+    if (!start) continue;
+    if (!layout) layout = layout_of(*variant, *start, scope);
+    result.push_back({variant, *start, {}, Match::kStart, 0, {}, *layout});
   }
   return result;
 }

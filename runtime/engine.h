@@ -94,7 +94,8 @@ class Engine {
   struct Choice;  // a config of a variant for a point, not yet loaded
   std::vector<Choice> tuned(const Problem& handle) const;
   std::vector<Choice> borrowed(const Problem& handle) const;
-  std::vector<Choice> starts(const Problem& handle, const std::vector<Choice>& chosen) const;
+  std::vector<Choice> starts(const Problem& handle, const std::vector<Choice>& chosen,
+                             std::optional<std::string> layout) const;
   std::vector<Choice> of_one_layout(std::vector<Choice> choices, const Problem& handle) const;
   std::optional<Choice> adapted(const Best& row, const Problem& handle, Match match) const;
   Handle::Bucket load(const Problem& handle, const Choice& choice);
