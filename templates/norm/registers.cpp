@@ -25,37 +25,44 @@ inline void normalise(const Args &a, i64 r) {
     for (int i = 0; i < cols / lanes; ++i) f(i * lanes, i, Whole{});
     if constexpr (cols % lanes != 0) f(cols / lanes * lanes, cols / lanes, cols % lanes);
   };
+  auto rows = [&](auto f) HONE_BODY {
 #pragma GCC unroll 8
-  for (int k = 0; k < count; ++k) {
-    const i64 row = (r + k) * cols;
-    vec sum{};
+    for (int k = 0; k < count; ++k) f(k);
+  };
+  // Step by step for all rows, so that one row's reduction runs while another's is loaded.
+  vec sum[count] = {};
+  rows([&](int k) HONE_BODY {
     columns([&](i64 c, int i, auto n) HONE_BODY {
-      v[k][i] = vload(a.x + row + c, n);
+      const i64 at = (r + k) * cols + c;
+      v[k][i] = vload(a.x + at, n);
       if constexpr (residual == word::add) {
-        v[k][i] += vload(a.residual + row + c, n);
-        vstore(a.sum + row + c, v[k][i], n);
+        v[k][i] += vload(a.residual + at, n);
+        vstore(a.sum + at, v[k][i], n);
       }
-      sum += centred ? v[k][i] : v[k][i] * v[k][i];
+      sum[k] += centred ? v[k][i] : v[k][i] * v[k][i];
     });
-    f32 variance = reduce_add(sum) / f32(cols);
-    if constexpr (centred) {
-      mean[k] = variance;
-      vec rest{}, square{};
+  });
+  f32 variance[count];
+  rows([&](int k) HONE_BODY { variance[k] = reduce_add(sum[k]) / f32(cols); });
+  if constexpr (centred) {
+    vec rest[count] = {}, square[count] = {};
+    rows([&](int k) HONE_BODY {
       columns([&](i64, int i, auto n) HONE_BODY {
-        const vec d = pad(v[k][i] - mean[k], n, 0);
+        const vec d = pad(v[k][i] - variance[k], n, 0);
         v[k][i] = d;
-        rest += d;
-        square += d * d;
+        rest[k] += d;
+        square[k] += d * d;
       });
-      mean[k] = reduce_add(rest) / f32(cols);
-      variance = max(reduce_add(square) / f32(cols) - mean[k] * mean[k], 0.0f);
-    }
-    scale[k] = 1 / __builtin_sqrtf(variance + a.eps);
+    });
+    rows([&](int k) HONE_BODY {
+      mean[k] = reduce_add(rest[k]) / f32(cols);  // what rounding left of it
+      variance[k] = max(reduce_add(square[k]) / f32(cols) - mean[k] * mean[k], 0.0f);
+    });
   }
+  rows([&](int k) HONE_BODY { scale[k] = 1 / __builtin_sqrtf(variance[k] + a.eps); });
   columns([&](i64 c, int i, auto n) HONE_BODY {
     const vec w = vload(a.weight + c, n);
-#pragma GCC unroll 8
-    for (int k = 0; k < count; ++k) {
+    rows([&](int k) HONE_BODY {
       vec d = v[k][i];
       if constexpr (centred) d = (d - mean[k]) * scale[k];
       else d *= scale[k];
@@ -63,7 +70,7 @@ inline void normalise(const Args &a, i64 r) {
       else if constexpr (kind == word::layer_bias) d = d * w + vload(a.bias + c, n);
       else d *= w;
       vstore(a.y + (r + k) * cols + c, d, n);
-    }
+    });
   });
 }
 

@@ -4,11 +4,11 @@
 //! fixed        cols
 //! param        unroll 1 2 4 8
 //! param        store cached stream             // stream: past the caches, for outputs that nobody reads soon
-//! param        ahead 0 1                       // fetch the next row while this one is written
+//! param        ahead 0 1                       // read the next row (sum, squares) while this one is written
 //! param        moments two shifted
 //! launch_param block 1 4 16 64                 // rows
 //! launch_param threads 1 2 4 8 units
-//! require      threads <= units && block <= rows
+//! require      threads <= units && block <= rows && (ahead == 0 || block > 1)
 //! require      moments == two || kind == layer || kind == layer_bias
 //! launch       main ceil_div(rows, block) 1 1 threads
 //! start        unroll=4,store=cached,ahead=0,moments=two,block=1,threads=1
@@ -39,31 +39,38 @@ inline Moments around(const x_t *v, f32 mean) {
 }
 
 HONE_KERNEL(main) {
-  const i64 end = min(a.rows, (b.x + 1) * a.block);
-  for (i64 r = b.x * a.block; r < end; ++r) {
-    const x_t *v = a.x + r * cols;
-    f32 shift = 0;
-    if constexpr (centred && moments == word::shifted) {
-      shift = load_f32(v, 0);
+  const i64 first = b.x * a.block, end = min(a.rows, first + a.block);
+  constexpr bool shifted = centred && moments == word::shifted;
+  vec sum[unroll] = {}, square[unroll] = {};
+  f32 shift = 0;
+  // What the first pass over row r does with one vector.
+  auto gather = [&](i64 r, i64 c, int u, auto n) HONE_BODY {
+    vec d = vload(a.x + r * cols + c, n);
+    if constexpr (residual == word::add) {
+      d += vload(a.residual + r * cols + c, n);
+      vstore(a.sum + r * cols + c, d, n);
+    }
+    if constexpr (shifted) d = pad(d - shift, n, 0);
+    if constexpr (centred) sum[u] += d;
+    if constexpr (!centred || shifted) square[u] += d * d;
+  };
+  auto begin = [&](i64 r) HONE_BODY {
+    for (int u = 0; u < unroll; ++u) sum[u] = square[u] = vec{};
+    if constexpr (shifted) {
+      shift = load_f32(a.x, r * cols);
       if constexpr (residual == word::add) shift += load_f32(a.residual, r * cols);
     }
-    vec sum[unroll] = {}, square[unroll] = {};
-    sweep<unroll>(cols, [&](i64 c, int u, auto n) HONE_BODY {
-      vec d = vload(v + c, n);
-      if constexpr (residual == word::add) {
-        d += vload(a.residual + r * cols + c, n);
-        vstore(a.sum + r * cols + c, d, n);
-      }
-      if constexpr (centred && moments == word::shifted) d = pad(d - shift, n, 0);
-      if constexpr (centred) sum[u] += d;
-      if constexpr (!centred || moments == word::shifted) square[u] += d * d;
-    });
-    if constexpr (residual == word::add) v = a.sum + r * cols;
-
+  };
+  for (i64 r = first; r < end; ++r) {
+    if (!ahead || r == first) {
+      begin(r);
+      sweep<unroll>(cols, [&](i64 c, int u, auto n) HONE_BODY { gather(r, c, u, n); });
+    }
+    const x_t *v = (residual == word::add ? a.sum : a.x) + r * cols;
     Moments m{0, 0, 0};
     if constexpr (!centred) {
       m.variance = total(square) / f32(cols);
-    } else if constexpr (moments == word::two) {
+    } else if constexpr (!shifted) {
       m = around(v, total(sum) / f32(cols));
     } else {
       const f32 rest = total(sum) / f32(cols), second = total(square) / f32(cols);
@@ -74,9 +81,9 @@ HONE_KERNEL(main) {
     const f32 offset = -m.rest * scale;
 
     x_t *y = a.y + r * cols;
-    const i64 next = ahead && r + 1 < end ? cols : 0;
-    sweep_output<unroll, store == word::stream>(y, cols, [&](i64 c, int, auto n) HONE_BODY {
-      if constexpr (ahead) prefetch(a.x + r * cols + next + c);
+    const bool more = ahead && r + 1 < end;
+    if (more) begin(r + 1);
+    sweep_output<unroll, store == word::stream>(y, cols, [&](i64 c, int u, auto n) HONE_BODY {
       const vec w = vload(a.weight + c, n);
       vec d = vload(v + c, n);
       if constexpr (centred) d = (d - m.mean) * scale + offset;
@@ -85,6 +92,8 @@ HONE_KERNEL(main) {
       else if constexpr (kind == word::layer_bias) d = d * w + vload(a.bias + c, n);
       else d *= w;
       emit<store == word::stream>(y + c, d, n);
+      if constexpr (ahead)
+        if (more) gather(r + 1, c, u, n);
     });
   }
   if constexpr (store == word::stream) _mm_sfence();
