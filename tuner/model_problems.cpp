@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
 
 #include "codegen/error.h"
 #include "codegen/expression.h"
@@ -255,8 +256,10 @@ std::vector<ModelProblem> problems_of(const Catalog& catalog, const Model& model
   };
   check("the context", use.context);
   std::vector<ModelProblem> problems;
+  std::set<std::int64_t> steps;
   for (const std::int64_t tokens : use.tokens) {
     check("the number of tokens in a step", tokens);
+    if (!steps.insert(tokens).second) continue;
     for (ModelProblem& problem : Step(catalog, model, use, tokens).list())
       problems.push_back(std::move(problem));
   }
