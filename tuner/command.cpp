@@ -143,7 +143,7 @@ bool CommandLine::parse(const Words& words) {
                   .style(unix_style & ~allow_guessing)
                   .run(),
               values_);
-    po::notify(values_);
+    if (!has("help")) po::notify(values_);
   } catch (const po::error& error) {
     throw Error(Code::kUsage, fmt::format("{}\nusage: {}", error.what(), usage_));
   }
@@ -179,6 +179,16 @@ std::filesystem::path CommandLine::database() const {
   return has("db") ? std::filesystem::path(get<std::string>("db")) : user_database();
 }
 
+ModelUse model_use_of(const CommandLine& line) {
+  ModelUse use;
+  use.tokens = parse_integers(line.get<std::string>("tokens"), "tokens");
+  use.context = line.get<std::int64_t>("context");
+  if (line.has("weight")) use.weight = line.get<std::string>("weight");
+  use.activation = line.get<std::string>("activation");
+  use.kv = line.get<std::string>("kv");
+  return use;
+}
+
 std::vector<Task> tasks_of(const CommandLine& line, const Catalog& catalog) {
   std::vector<Task> tasks;
   std::set<std::string> known;
@@ -204,14 +214,8 @@ std::vector<Task> tasks_of(const CommandLine& line, const Catalog& catalog) {
     for (const std::string& text : found->second) add(text);
   }
   if (line.has("model")) {
-    ModelUse use;
-    use.tokens = parse_integers(line.get<std::string>("tokens"), "tokens");
-    use.context = line.get<std::int64_t>("context");
-    if (line.has("weight")) use.weight = line.get<std::string>("weight");
-    use.activation = line.get<std::string>("activation");
-    use.kv = line.get<std::string>("kv");
     const Model model = read_model(line.get<std::string>("model"));
-    for (const ModelProblem& problem : problems_of(catalog, model, use))
+    for (const ModelProblem& problem : problems_of(catalog, model, model_use_of(line)))
       tasks.push_back(
           {catalog.problem(problem.problem, true), problem.role, problem.tokens, problem.count});
   }

@@ -80,6 +80,9 @@ struct Task {
 // --model gives those of a model. Throws Error(kUsage) when there are none.
 std::vector<Task> tasks_of(const CommandLine& line, const Catalog& catalog);
 
+// How --tokens, --context, --weight, --activation and --kv say that a model is used.
+ModelUse model_use_of(const CommandLine& line);
+
 // One JSON object per line, to stdout, at once.
 void print_json(const nlohmann::ordered_json& object);
 
