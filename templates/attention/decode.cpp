@@ -2,20 +2,23 @@
 //! when     q <= 64
 //! fixed    heads kv_heads d window page
 //! param    softmax online lazy unified
-//! param    block 32 64 128 256                               // tokens between two looks at the maximum
-//! param    tile_heads min(heads/kv_heads,1) min(heads/kv_heads,2) min(heads/kv_heads,3) min(heads/kv_heads,4) \
+//! param    block 16 32 64 128                                // tokens between two looks at the maximum
+//! param    join 1 min(kv_heads,2) min(kv_heads,4) min(kv_heads,8) kv_heads  // heads of the cache that are read together
+//! param    tile_heads 1 min(heads/kv_heads,2) min(heads/kv_heads,3) min(heads/kv_heads,4) \
 //!          min(heads/kv_heads,5) min(heads/kv_heads,6) min(heads/kv_heads,8)
 //! param    tile_keys 4 8
 //! param    tile_columns 1 2 4 8                              // vectors of the value row that stay in registers
-//! param    ahead 0 8 16 32 64                                // tokens between a prefetch and its use
+//! param    ahead 0 1 2                                       // blocks between a prefetch and its use
 //! launch_param splits 1 2 4 8 16 32
 //! launch_param threads 1 2 4 8 units
-//! let      together = max(1, 32 / (heads / kv_heads))        // query tokens of a block of the grid
-//! let      state = round_up(together * (heads / kv_heads), 16)
+//! let      rows_per_token = join * (heads / kv_heads)
+//! let      together = max(1, 128 / rows_per_token)           // query tokens of a block of the grid
+//! let      state = round_up(together * rows_per_token, 16)
 //! let      row = round_up(d, vector_bytes / 4)
-//! let      scratch = round_up(2 * state * row + (heads / kv_heads) * block + 4 * state, 16)
+//! let      scratch = round_up(2 * state * row + (heads / kv_heads) * block + 3 * state, 16)
 //! let      partial = round_up(state * row + 2 * state, 16)
-//! let      tasks = batch * kv_heads * ceil_div(q, together)
+//! let      tasks = batch * (kv_heads / join) * ceil_div(q, together)
+//! require  kv_heads % join == 0 && (join == 1 || layout == tokens || layout == paged)
 //! require  tile_heads * tile_keys + tile_keys + 1 <= registers
 //! require  tile_heads * tile_columns + tile_heads + 1 <= registers
 //! require  tile_columns <= max(1, d * 4 / vector_bytes)
@@ -24,13 +27,14 @@
 //! workspace 4 * (threads * scratch + (splits > 1 ? tasks * splits * partial : 0))
 //! launch   main splits tasks 1 threads
 //! launch   combine tasks 1 1 threads if splits > 1
-//! start    softmax=online,block=64,tile_heads=4,tile_keys=4,tile_columns=4,ahead=16,splits=1,threads=units
+//! start    softmax=online,block=32,join=kv_heads,tile_heads=4,tile_keys=4,tile_columns=4,ahead=1,splits=units,threads=units
 //
 // Few query tokens against a long cache: what counts is to read every key and value once, at the speed of memory. One block of the
-// grid takes one head of the cache, the query heads that share it, and one part of the context (FlashDecoding). Within it, `block`
-// tokens at a time: dot products in tiles of tile_heads x tile_keys accumulators that run along d, so that the cache is read as it
-// lies; probabilities; then values, tile_heads x tile_columns accumulators that run along the tokens. unified (FlashDecoding++)
-// needs no maximum: rows that the guard rejects are computed again, online.
+// grid takes some heads of the cache, the query heads that share them, and one part of the context (FlashDecoding). It goes through
+// the context `block` tokens at a time, all its heads within them, so that memory is read in the order in which it lies; prefetches
+// run in that same order, `ahead` blocks earlier. Dot products run along d in tiles of tile_heads x tile_keys accumulators, the values
+// along the tokens in tiles of tile_heads x tile_columns. unified (FlashDecoding++) needs no maximum: rows that the guard rejects are
+// computed again, online.
 #include "attention.h"
 
 // All pointers into the scratch of one thread; rows are [query token][head of the group].
@@ -43,14 +47,29 @@ struct State {
   f32 *shrink;   // [state]: what the new maximum does to sums and outputs so far
 };
 
+// Walks the rows of a later block, in the order of memory, one row per row that is computed on.
+template <typename T>
+struct Ahead {
+  const Cache<T> &cache;
+  i64 token, end, head;
+
+  void step() {
+    if (token >= end) return;
+    prefetch_row(cache[token] + head * d);
+    if (++head == join) {
+      head = 0;
+      ++token;
+    }
+  }
+};
+
 // scores[r][t] for R heads and the tokens [0, count) of a block; whole tiles are written, the last token stands in beyond `count`.
 template <int R>
-static void score_heads(const f32 *query, const Cache<k_t> &keys, i64 first, i64 count, i64 last, f32 *scores) {
+static void score_heads(const f32 *query, const Cache<k_t> &keys, i64 first, i64 count, Ahead<k_t> &later, f32 *scores) {
   for (i64 t = 0; t < count; t += tile_keys) {
     const k_t *key[tile_keys];
     for (i64 j = 0; j < tile_keys; ++j) key[j] = keys[first + min(t + j, count - 1)];
-    if constexpr (ahead > 0)
-      for (i64 j = 0; j < tile_keys; ++j) prefetch_row(keys[min(first + t + j + ahead, last)]);
+    for (i64 j = 0; j < tile_keys; ++j) later.step();
     vec sums[R][tile_keys] = {};
     auto step = [&](i64 e, auto load_key) __attribute__((always_inline)) {
       vec k[tile_keys];
@@ -58,7 +77,8 @@ static void score_heads(const f32 *query, const Cache<k_t> &keys, i64 first, i64
       for (i64 j = 0; j < tile_keys; ++j) k[j] = load_key(key[j] + e);
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
-        const vec q = vload(query + r * padded + e);
+        vec q = vload(query + r * padded + e);
+        keep(q);
 #pragma GCC unroll 16
         for (i64 j = 0; j < tile_keys; ++j) sums[r][j] = sums[r][j] + q * k[j];
       }
@@ -76,7 +96,8 @@ static void score_heads(const f32 *query, const Cache<k_t> &keys, i64 first, i64
 
 // out[r] = out[r] * shrink[r] + sum over the tokens of p[r][t] * value[t], for R heads and N vectors of the row from element `e`.
 template <int R, int N>
-static void add_values(const f32 *p, const Cache<v_t> &values, i64 first, i64 count, i64 last, i64 e, const f32 *shrink, f32 *out) {
+static void add_values(const f32 *p, const Cache<v_t> &values, i64 first, i64 count, i64 e, const f32 *shrink, f32 *out,
+                       Ahead<v_t> &later) {
   vec sums[R][N];
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
@@ -84,13 +105,13 @@ static void add_values(const f32 *p, const Cache<v_t> &values, i64 first, i64 co
     for (int n = 0; n < N; ++n) sums[r][n] = vload(out + r * padded + e + n * lanes) * shrink[r];
   for (i64 t = 0; t < count; ++t) {
     const v_t *value = values[first + t] + e;
-    if constexpr (ahead > 0) {
-      const u8 *next = reinterpret_cast<const u8 *>(values[min(first + t + ahead, last)] + e);
-      for (i64 line = 0; line < N * lanes * i64(sizeof(v_t)); line += 64) prefetch(next + line);
-    }
+    if (e == 0) later.step();
     vec weight[R];
 #pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) weight[r] = broadcast(p[r * block + t]);
+    for (int r = 0; r < R; ++r) {
+      weight[r] = broadcast(p[r * block + t]);
+      keep(weight[r]);
+    }
 #pragma GCC unroll 16
     for (int n = 0; n < N; ++n) {
       const bool tail = d % lanes != 0 && N == 1;  // the caller passes the odd end alone
@@ -105,16 +126,17 @@ static void add_values(const f32 *p, const Cache<v_t> &values, i64 first, i64 co
     for (int n = 0; n < N; ++n) vstore(out + r * padded + e + n * lanes, sums[r][n]);
 }
 template <int R>
-static void add_value_rows(const f32 *p, const Cache<v_t> &values, i64 first, i64 count, i64 last, const f32 *shrink, f32 *out) {
+static void add_value_rows(const f32 *p, const Cache<v_t> &values, i64 first, i64 count, const f32 *shrink, f32 *out,
+                           Ahead<v_t> &later) {
   constexpr i64 whole = d / lanes, columns = min(whole, i64(tile_columns));
   i64 n = 0;
   if constexpr (columns > 0)
-    for (; n + columns <= whole; n += columns) add_values<R, columns>(p, values, first, count, last, n * lanes, shrink, out);
+    for (; n + columns <= whole; n += columns) add_values<R, columns>(p, values, first, count, n * lanes, shrink, out, later);
   if constexpr (columns > 0 && whole % columns != 0) {
-    add_values<R, whole % columns>(p, values, first, count, last, n * lanes, shrink, out);
+    add_values<R, whole % columns>(p, values, first, count, n * lanes, shrink, out, later);
     n = whole;
   }
-  if constexpr (d % lanes != 0) add_values<R, 1>(p, values, first, count, last, n * lanes, shrink, out);
+  if constexpr (d % lanes != 0) add_values<R, 1>(p, values, first, count, n * lanes, shrink, out, later);
 }
 
 // scores[group][count] become probabilities; maximum, sum and shrink of the `group` rows follow.
@@ -151,49 +173,53 @@ static void probabilities(const Args &a, word mode, const State &s, i64 count, i
   }
 }
 
-// Query tokens [q0, q1) of one sequence and head of the cache against the keys at positions [low, high).
-static void attend(const Args &a, const State &all, i64 sequence, i64 kv_head, i64 q0, i64 q1, i64 low, i64 high, word mode) {
-  const i64 length = a.lens[sequence];
-  const Cache<k_t> keys = cache_of(a, a.k, sequence, kv_head);
-  const Cache<v_t> values = cache_of(a, a.v, sequence, kv_head);
+static Task<rows_per_token> task_of(const Args &a, i64 index) {
+  const i64 parts = ceil_div(a.q, together), bundles = kv_heads / join, q0 = index % parts * together;
+  Task<rows_per_token> task{index / parts / bundles, index / parts % bundles * join, q0, min(a.q, q0 + together), {}};
+  task.look(a);
+  return task;
+}
+
+// The queries of the task against the keys at positions [low, high).
+static void attend(const Args &a, const State &all, const Task<rows_per_token> &task, i64 low, i64 high, word mode) {
+  const i64 length = a.lens[task.sequence];
+  const Cache<k_t> keys = cache_of(a, a.k, task.sequence, task.kv_head);
+  const Cache<v_t> values = cache_of(a, a.v, task.sequence, task.kv_head);
   const f32 start = mode == word::unified ? a.phi * kLog2e : kNegativeInfinity;
-  for (i64 r = 0; r < (q1 - q0) * group; ++r) {
+  for (i64 r = 0; r < task.rows(); ++r) {
     all.maximum[r] = start;
     all.sum[r] = 0;
     for (i64 e = 0; e < padded; e += lanes) vstore(all.out + r * padded + e, vec{});
   }
   for (i64 first = low; first < high; first += block) {
-    for (i64 i = q0; i < q1; ++i) {
-      const i64 position = length - a.q + i, rows = (i - q0) * group;
-      const Span seen = visible(position, length);
-      const i64 begin = max(first, seen.low), count = min(min(first + block, high), seen.high) - begin;
-      if (count <= 0) continue;
-      const State s{all.query + rows * padded, all.out + rows * padded, all.scores, all.maximum + rows, all.sum + rows, all.shrink + rows};
-      constexpr i64 whole = group / tile_heads * tile_heads;
-      for (i64 h = 0; h < whole; h += tile_heads)
-        score_heads<tile_heads>(s.query + h * padded, keys, begin, count, high - 1, s.scores + h * block);
-      if constexpr (whole < group)
-        score_heads<group - whole>(s.query + whole * padded, keys, begin, count, high - 1, s.scores + whole * block);
-      probabilities(a, mode, s, count, position - begin, kv_head);
-      for (i64 h = 0; h < whole; h += tile_heads)
-        add_value_rows<tile_heads>(s.scores + h * block, values, begin, count, high - 1, s.shrink + h, s.out + h * padded);
-      if constexpr (whole < group)
-        add_value_rows<group - whole>(s.scores + whole * block, values, begin, count, high - 1, s.shrink + whole, s.out + whole * padded);
+    const i64 later = first + ahead * block, later_end = ahead > 0 ? min(high, later + block) : later;
+    Ahead<k_t> later_keys{keys, later, later_end, 0};
+    Ahead<v_t> later_values{values, later, later_end, 0};
+    for (i64 bundled = 0; bundled < join; ++bundled) {
+      Cache<k_t> key = keys;
+      Cache<v_t> value = values;
+      key.base += bundled * d;
+      value.base += bundled * d;
+      for (i64 i = task.q0; i < task.q1; ++i) {
+        const i64 position = length - a.q + i, rows = (i - task.q0) * rows_per_token + bundled * group;
+        const Span seen = visible(position, length);
+        const i64 begin = max(first, seen.low), count = min(min(first + block, high), seen.high) - begin;
+        if (count <= 0) continue;
+        const State s{all.query + rows * padded, all.out + rows * padded, all.scores, all.maximum + rows, all.sum + rows, all.shrink + rows};
+        constexpr i64 whole = group / tile_heads * tile_heads;
+        for (i64 h = 0; h < whole; h += tile_heads)
+          score_heads<tile_heads>(s.query + h * padded, key, begin, count, later_keys, s.scores + h * block);
+        if constexpr (whole < group)
+          score_heads<group - whole>(s.query + whole * padded, key, begin, count, later_keys, s.scores + whole * block);
+        probabilities(a, mode, s, count, position - begin, task.kv_head + bundled);
+        for (i64 h = 0; h < whole; h += tile_heads)
+          add_value_rows<tile_heads>(s.scores + h * block, value, begin, count, s.shrink + h, s.out + h * padded, later_values);
+        if constexpr (whole < group)
+          add_value_rows<group - whole>(s.scores + whole * block, value, begin, count, s.shrink + whole, s.out + whole * padded,
+                                        later_values);
+      }
     }
   }
-}
-
-struct Task {
-  i64 sequence, kv_head, q0, q1;
-  Span seen;  // keys that any of the query tokens sees
-};
-static Task task_of(const Args &a, i64 index) {
-  const i64 parts = ceil_div(a.q, together);
-  Task task{index / parts / kv_heads, index / parts % kv_heads, index % parts * together, 0, {}};
-  task.q1 = min(a.q, task.q0 + together);
-  const i64 length = a.lens[task.sequence];
-  task.seen = {visible(length - a.q + task.q0, length).low, visible(length - a.q + task.q1 - 1, length).high};
-  return task;
 }
 static State state_of(const Args &a, i64 thread) {
   f32 *p = reinterpret_cast<f32 *>(a.workspace) + thread * scratch;
@@ -209,41 +235,19 @@ static State state_of(const Args &a, i64 thread) {
 static f32 *partial_of(const Args &a, i64 task, i64 split) {
   return reinterpret_cast<f32 *>(a.workspace) + a.threads * scratch + (task * a.splits + split) * partial;
 }
-static void load_queries(const Args &a, const Task &task, const State &s) {
-  const f32 factor = query_factor(a);
-  for (i64 i = task.q0; i < task.q1; ++i)
-    for (i64 h = 0; h < group; ++h)
-      load_query(s.query + ((i - task.q0) * group + h) * padded,
-                 a.query + (((task.sequence * a.q + i) * heads) + task.kv_head * group + h) * d, factor);
-}
-// Divides and writes; false if the unified maximum doesn't fit a row: nothing of `task` counts then.
-static bool finish(const Args &a, const Task &task, const f32 *out, const f32 *sum, bool guarded) {
-  const i64 length = a.lens[task.sequence];
-  for (i64 i = task.q0; i < task.q1; ++i) {
-    const Span seen = visible(length - a.q + i, length);
-    for (i64 h = 0; h < group; ++h) {
-      const i64 r = (i - task.q0) * group + h;
-      const bool empty = seen.low >= seen.high;
-      if (guarded && !empty && !(sum_is_safe(sum[r]) && row_is_finite(out + r * padded))) return false;
-      store_row(a.out + ((task.sequence * a.q + i) * heads + task.kv_head * group + h) * d, out + r * padded,
-                empty ? 0.0f : 1.0f / sum[r]);
-    }
-  }
-  return true;
-}
-static void attend_alone(const Args &a, const Task &task, const State &s, word mode) {
-  load_queries(a, task, s);
-  attend(a, s, task.sequence, task.kv_head, task.q0, task.q1, task.seen.low, task.seen.high, mode);
+static void attend_alone(const Args &a, const Task<rows_per_token> &task, const State &s, word mode) {
+  task.load_queries(a, s.query);
+  attend(a, s, task, task.seen.low, task.seen.high, mode);
 }
 
 HONE_KERNEL(main) {
-  const Task task = task_of(a, b.y);
+  const Task<rows_per_token> task = task_of(a, b.y);
   State s = state_of(a, b.thread);
   if (a.splits == 1) {
     attend_alone(a, task, s, softmax);
-    if (!finish(a, task, s.out, s.sum, softmax == word::unified)) {
+    if (!task.finish(a, s.out, s.sum, softmax == word::unified)) {
       attend_alone(a, task, s, word::online);
-      finish(a, task, s.out, s.sum, false);
+      task.finish(a, s.out, s.sum, false);
     }
     return;
   }
@@ -252,15 +256,15 @@ HONE_KERNEL(main) {
   s.out = partial_of(a, b.y, b.x);
   s.maximum = s.out + state * padded;
   s.sum = s.maximum + state;
-  load_queries(a, task, s);
-  attend(a, s, task.sequence, task.kv_head, task.q0, task.q1, low, min(task.seen.high, low + share), softmax);
+  task.load_queries(a, s.query);
+  attend(a, s, task, low, min(task.seen.high, low + share), softmax);
 }
 
 // out and sum of the parts, brought to one maximum.
 HONE_KERNEL(combine) {
-  const Task task = task_of(a, b.x);
+  const Task<rows_per_token> task = task_of(a, b.x);
   const State s = state_of(a, b.thread);
-  for (i64 r = 0; r < (task.q1 - task.q0) * group; ++r) {
+  for (i64 r = 0; r < task.rows(); ++r) {
     f32 largest = kNegativeInfinity;
     for (i64 p = 0; p < a.splits; ++p) {
       const f32 maximum = partial_of(a, b.x, p)[state * padded + r];
@@ -276,8 +280,8 @@ HONE_KERNEL(combine) {
         vstore(s.out + r * padded + e, vload(s.out + r * padded + e) + vload(part + r * padded + e) * shrink);
     }
   }
-  if (!finish(a, task, s.out, s.sum, softmax == word::unified)) {
+  if (!task.finish(a, s.out, s.sum, softmax == word::unified)) {
     attend_alone(a, task, s, word::online);
-    finish(a, task, s.out, s.sum, false);
+    task.finish(a, s.out, s.sum, false);
   }
 }

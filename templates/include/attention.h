@@ -28,8 +28,8 @@ inline Cache<T> cache_of(const A &a, const T *data, i64 sequence, i64 kv_head) {
   else return {data + kv_head * d, kv_heads * d, a.block_table + sequence * ceil_div(a.cap, page)};
 }
 template <typename T>
-inline void prefetch_row(const T *row) {
-  for (i64 line = 0; line < d * i64(sizeof(T)); line += 64) prefetch(reinterpret_cast<const u8 *>(row) + line);
+inline void prefetch_row(const T *row) {  // into L2: L1 is too small for what is under way
+  for (i64 line = 0; line < d * i64(sizeof(T)); line += 64) __builtin_prefetch(reinterpret_cast<const u8 *>(row) + line, 0, 2);
 }
 
 // Positions [low, high) of the keys that the query at `position` sees in a context of `length` tokens.
@@ -85,3 +85,35 @@ inline bool row_is_finite(const f32 *row) {
   for (i64 e = 0; e < padded; e += lanes) probe = probe + vload(row + e) * 0.0f;
   return reduce_add(probe) == 0.0f;
 }
+
+// Query tokens [q0, q1) of one sequence with the query heads that share the heads of the cache from kv_head on, HEADS of them. Rows
+// of scratch follow one another as [query token][query head].
+template <i64 HEADS>
+struct Task {
+  i64 sequence, kv_head, q0, q1;
+  Span seen;  // keys that any of the query tokens sees
+
+  i64 rows() const { return (q1 - q0) * HEADS; }
+  void look(const Args &a) {
+    const i64 length = a.lens[sequence];
+    seen = {visible(length - a.q + q0, length).low, visible(length - a.q + q1 - 1, length).high};
+  }
+  i64 element(const Args &a, i64 row) const {  // of query and out
+    return ((sequence * a.q + q0 + row / HEADS) * heads + kv_head * group + row % HEADS) * d;
+  }
+  void load_queries(const Args &a, f32 *query) const {
+    const f32 factor = query_factor(a);
+    for (i64 r = 0; r < rows(); ++r) load_query(query + r * padded, a.query + element(a, r), factor);
+  }
+  // Divides and writes. False if a row fails the guard of the unified maximum: what is written doesn't count then.
+  bool finish(const Args &a, const f32 *out, const f32 *sum, bool guarded) const {
+    const i64 length = a.lens[sequence];
+    for (i64 r = 0; r < rows(); ++r) {
+      const Span keys = visible(length - a.q + q0 + r / HEADS, length);
+      const bool empty = keys.low >= keys.high;
+      if (guarded && !empty && !(sum_is_safe(sum[r]) && row_is_finite(out + r * padded))) return false;
+      store_row(a.out + element(a, r), out + r * padded, empty ? 0.0f : 1.0f / sum[r]);
+    }
+    return true;
+  }
+};

@@ -37,6 +37,9 @@ inline vec copy_sign(vec magnitude, vec sign) {
 }
 inline void prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }  // into L1; harmless beyond a buffer's end
 
+// The compiler keeps `v` in a register from here on, rather than loading it again at each use.
+inline void keep(vec &v) { asm("" : "+v"(v)); }
+
 // vmax, vmin: `b` where either is NaN.
 #if HONE_SIMD_BYTES == 64
 inline vec vmax(vec a, vec b) { return (vec)_mm512_max_ps((__m512)a, (__m512)b); }
@@ -118,7 +121,13 @@ inline uvec16 vload_bits(const void *p) {
   return bits;
 }
 inline vec widen(const bf16 *, uvec16 bits) {
+#if HONE_SIMD_BYTES == 64
+  return as_vec((ivec)_mm512_cvtepu16_epi32((__m256i)bits) << 16);
+#elif HONE_SIMD_BYTES == 32
+  return as_vec((ivec)_mm256_cvtepu16_epi32((__m128i)bits) << 16);
+#else
   return as_vec(__builtin_convertvector(bits, ivec) << 16);
+#endif
 }
 inline vec widen(const f16 *, uvec16 bits) {
 #if HONE_SIMD_BYTES == 64
@@ -194,6 +203,31 @@ inline void vstore(T *p, vec v, i64 count) {
   for (i64 i = 0; i < count; ++i) p[i] = part[i];
 }
 #endif
+
+// v[i][j] becomes v[j][i].
+#if HONE_SIMD_BYTES == 64
+#define HONE_LOW_HALVES 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HONE_HIGH_HALVES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif HONE_SIMD_BYTES == 32
+#define HONE_LOW_HALVES 0, 8, 1, 9, 2, 10, 3, 11
+#define HONE_HIGH_HALVES 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define HONE_LOW_HALVES 0, 4, 1, 5
+#define HONE_HIGH_HALVES 2, 6, 3, 7
+#endif
+inline void transpose(vec (&v)[lanes]) {
+#pragma GCC unroll 4
+  for (int step = 1; step < lanes; step *= 2) {  // each step moves one bit of i to j
+    vec next[lanes];
+#pragma GCC unroll 8
+    for (int i = 0; i < lanes / 2; ++i) {
+      next[2 * i] = __builtin_shufflevector(v[i], v[i + lanes / 2], HONE_LOW_HALVES);
+      next[2 * i + 1] = __builtin_shufflevector(v[i], v[i + lanes / 2], HONE_HIGH_HALVES);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < lanes; ++i) v[i] = next[i];
+  }
+}
 
 // e^x to 1 ulp; underflows through subnormals to 0, overflows to infinity, NaN stays NaN.
 inline vec vexp(vec x) {
