@@ -4,14 +4,13 @@
 //! fixed        cols
 //! param        unroll 1 2 4 8
 //! param        store cached stream             // stream: past the caches, for outputs that nobody reads soon
-//! param        ahead 0 1                       // read the next row (sum, squares) while this one is written
 //! param        moments two shifted
 //! launch_param block 1 4 16 64                 // rows
 //! launch_param threads 1 2 4 8 units
-//! require      threads <= units && block <= rows && (ahead == 0 || block > 1)
+//! require      threads <= units && block <= rows
 //! require      moments == two || kind == layer || kind == layer_bias
 //! launch       main ceil_div(rows, block) 1 1 threads
-//! start        unroll=4,store=cached,ahead=0,moments=two,block=1,threads=1
+//! start        unroll=4,store=cached,moments=two,block=1,threads=1
 #include "rows.h"
 
 constexpr bool centred = kind == word::layer || kind == word::layer_bias;
@@ -39,34 +38,29 @@ inline Moments around(const x_t *v, f32 mean) {
 }
 
 HONE_KERNEL(main) {
-  const i64 first = b.x * a.block, end = min(a.rows, first + a.block);
+  const i64 end = min(a.rows, (b.x + 1) * a.block);
   constexpr bool shifted = centred && moments == word::shifted;
-  vec sum[unroll] = {}, square[unroll] = {};
-  f32 shift = 0;
-  // What the first pass over row r does with one vector.
-  auto gather = [&](i64 r, i64 c, int u, auto n) HONE_BODY {
-    vec d = vload(a.x + r * cols + c, n);
+  for (i64 r = b.x * a.block; r < end; ++r) {
+    const x_t *x = a.x + r * cols, *add = nullptr;
+    x_t *y = a.y + r * cols, *kept = nullptr;
     if constexpr (residual == word::add) {
-      d += vload(a.residual + r * cols + c, n);
-      vstore(a.sum + r * cols + c, d, n);
+      add = a.residual + r * cols;
+      kept = a.sum + r * cols;
     }
-    if constexpr (shifted) d = pad(d - shift, n, 0);
-    if constexpr (centred) sum[u] += d;
-    if constexpr (!centred || shifted) square[u] += d * d;
-  };
-  auto begin = [&](i64 r) HONE_BODY {
-    for (int u = 0; u < unroll; ++u) sum[u] = square[u] = vec{};
-    if constexpr (shifted) {
-      shift = load_f32(a.x, r * cols);
-      if constexpr (residual == word::add) shift += load_f32(a.residual, r * cols);
-    }
-  };
-  for (i64 r = first; r < end; ++r) {
-    if (!ahead || r == first) {
-      begin(r);
-      sweep<unroll>(cols, [&](i64 c, int u, auto n) HONE_BODY { gather(r, c, u, n); });
-    }
-    const x_t *v = (residual == word::add ? a.sum : a.x) + r * cols;
+    vec sum[unroll] = {}, square[unroll] = {};
+    f32 shift = 0;
+    if constexpr (shifted) shift = load_f32(x, 0) + (residual == word::add ? load_f32(add, 0) : 0.0f);
+    sweep<unroll>(cols, [&](i64 c, int u, auto n) HONE_BODY {
+      vec d = vload(x + c, n);
+      if constexpr (residual == word::add) {
+        d += vload(add + c, n);
+        vstore(kept + c, d, n);
+      }
+      if constexpr (shifted) d = pad(d - shift, n, 0);
+      if constexpr (centred) sum[u] += d;
+      if constexpr (!centred || shifted) square[u] += d * d;
+    });
+    const x_t *v = residual == word::add ? kept : x;
     Moments m{0, 0, 0};
     if constexpr (!centred) {
       m.variance = total(square) / f32(cols);
@@ -80,20 +74,16 @@ HONE_KERNEL(main) {
     const f32 scale = 1 / __builtin_sqrtf(max(m.variance, 0.0f) + a.eps);
     const f32 offset = -m.rest * scale;
 
-    x_t *y = a.y + r * cols;
-    const bool more = ahead && r + 1 < end;
-    if (more) begin(r + 1);
-    sweep_output<unroll, store == word::stream>(y, cols, [&](i64 c, int u, auto n) HONE_BODY {
-      const vec w = vload(a.weight + c, n);
+    const weight_t *gain = a.weight, *base = a.bias;
+    sweep_output<unroll, store == word::stream>(y, cols, [&](i64 c, int, auto n) HONE_BODY {
+      const vec w = vload(gain + c, n);
       vec d = vload(v + c, n);
       if constexpr (centred) d = (d - m.mean) * scale + offset;
       else d *= scale;
       if constexpr (kind == word::rms1) d = d * w + d;
-      else if constexpr (kind == word::layer_bias) d = d * w + vload(a.bias + c, n);
+      else if constexpr (kind == word::layer_bias) d = d * w + vload(base + c, n);
       else d *= w;
       emit<store == word::stream>(y + c, d, n);
-      if constexpr (ahead)
-        if (more) gather(r + 1, c, u, n);
     });
   }
   if constexpr (store == word::stream) _mm_sfence();

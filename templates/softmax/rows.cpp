@@ -9,7 +9,6 @@
 //! param        chunk 0 512 2048 8192           // columns; 0: the whole row
 //! param        unroll 1 2 4 8
 //! param        store cached stream
-//! param        ahead 0 1                       // look for the next row's largest score while this one is written
 //! launch_param block 1 4 16                    // rows
 //! launch_param threads 1 2 4 8 units
 //! require      x == bf16 ? degree <= 4 : degree >= 5
@@ -17,11 +16,10 @@
 //! require      form == plain || stage == none || softcap == yes
 //! require      chunk < cols && chunk % (unroll * vector_bytes / 4) == 0
 //! require      store == cached || stage != output
-//! require      ahead == 0 || block > 1 && chunk == 0 && causal == no && (softcap == no || stage == none)
 //! require      threads <= units && block <= rows
 //! workspace    stage == buffer ? threads * round_up(cols, 16) * 4 : 0
 //! launch       main ceil_div(rows, block) 1 1 threads
-//! start        degree=x==bf16?4:5,stage=buffer,chunk=0,unroll=4,store=cached,ahead=0,block=1,threads=1
+//! start        degree=x==bf16?4:5,stage=buffer,chunk=0,unroll=4,store=cached,block=1,threads=1
 #include "rows.h"
 
 constexpr bool simple = mask == word::none && softcap == word::no;
@@ -41,40 +39,35 @@ HONE_KERNEL(main) {
   const f32 slope2 = slope * 1.44269504f;
   const i32 flip = slope < 0 ? static_cast<i32>(0x80000000u) : 0;
   const f32 nothing = slope < 0 ? __builtin_inff() : -__builtin_inff();
-  vec top[unroll];
-  auto lowest = [&] HONE_BODY {
-    for (vec &t : top) t = broadcast(-__builtin_inff());
-  };
-  auto score = [&](i64 r, i64 c, auto n) HONE_BODY {
-    vec s = vload(a.x + r * cols + c, n);
-    if constexpr (softcap == word::yes) s = vtanh(s * (a.scale / a.cap)) * a.cap;
-    else if constexpr (!simple) s *= a.scale;
-    if constexpr (mask == word::row) s += vload(a.m + c, n);
-    if constexpr (mask == word::full) s += vload(a.m + r * cols + c, n);
-    return s;
-  };
-  auto look = [&](vec s, int u, auto n) HONE_BODY {
-    if constexpr (simple) s = as_vec(as_ivec(s) ^ flip);
-    top[u] = vmax(pad(s, n, -__builtin_inff()), top[u]);
-  };
+  const f32 outer = a.cap, inner = softcap == word::yes ? a.scale / outer : a.scale;
   for (i64 r = b.x * a.block; r < end; ++r) {
+    const x_t *x = a.x + r * cols;
+    const f32 *m = mask == word::full ? a.m + r * cols : a.m;
     x_t *y = a.y + r * cols;
     const i64 seen = causal == word::yes ? max<i64>(0, min(cols, cols - q + r % q + 1)) : cols;
     f32 *row;
     if constexpr (stage == word::output) row = reinterpret_cast<f32 *>(y);
     else row = reinterpret_cast<f32 *>(a.workspace) + b.thread * round_up(cols, 16);
 
+    auto score = [&](i64 c, auto n) HONE_BODY {
+      vec s = vload(x + c, n);
+      if constexpr (softcap == word::yes) s = vtanh(s * inner) * outer;
+      else if constexpr (!simple) s *= inner;
+      if constexpr (mask != word::none) s += vload(m + c, n);
+      return s;
+    };
+
     f32 largest[chunks], part[chunks], most = nothing;
     for (i64 k = 0; k < chunks && k * step < max<i64>(seen, 1); ++k) {
       const i64 begin = k * step, width = min(step, seen - begin);
-      if (!ahead || r == b.x * a.block) {
-        lowest();
-        sweep<unroll>(width, [&](i64 c, int u, auto n) HONE_BODY {
-          const vec s = score(r, begin + c, n);
-          if constexpr (scores_staged) vstore(row + begin + c, s, n);
-          look(s, u, n);
-        });
-      }
+      vec top[unroll];
+      for (vec &t : top) t = broadcast(-__builtin_inff());
+      sweep<unroll>(width, [&](i64 c, int u, auto n) HONE_BODY {
+        vec s = score(begin + c, n);
+        if constexpr (scores_staged) vstore(row + begin + c, s, n);
+        if constexpr (simple) s = as_vec(as_ivec(s) ^ flip);
+        top[u] = vmax(pad(s, n, -__builtin_inff()), top[u]);
+      });
 #pragma GCC unroll 16
       for (int u = 1; u < unroll; ++u) top[0] = vmax(top[u], top[0]);
       const f32 own = reduce_max(top[0]) * (simple && flip != 0 ? -1.0f : 1.0f);
@@ -87,7 +80,7 @@ HONE_KERNEL(main) {
       sweep<unroll>(width, [&](i64 c, int u, auto n) HONE_BODY {
         vec e;
         if constexpr (scores_staged) e = vload(row + begin + c, n);
-        else e = score(r, begin + c, n);
+        else e = score(begin + c, n);
         e = exp2_down<degree>((e - base) * slope2);
         if constexpr (staged && plain) vstore(row + begin + c, e, n);
         sum[u] += pad(e, n, 0);
@@ -105,21 +98,17 @@ HONE_KERNEL(main) {
     const f32 log_sum = plain ? 0 : vlog(broadcast(sum))[0];
     const f32 unseen = plain ? 0 / sum : -__builtin_inff() - log_sum;
     constexpr bool stream = store == word::stream;
-    const bool more = ahead && r + 1 < end;
-    if (more) lowest();
     for (i64 k = 0; k * step < seen; ++k) {
       const i64 begin = k * step, width = min(step, seen - begin);
       const f32 factor = staged ? largest[k] / sum : 1 / sum;
-      sweep_output<unroll, stream>(y + begin, width, [&](i64 c, int u, auto n) HONE_BODY {
+      sweep_output<unroll, stream>(y + begin, width, [&](i64 c, int, auto n) HONE_BODY {
         vec v;
         if constexpr (staged && (plain || scores_staged)) v = vload(row + begin + c, n);
-        else v = score(r, begin + c, n);
+        else v = score(begin + c, n);
         if constexpr (!plain) v = (v - most) * slope - log_sum;
         else if constexpr (staged) v *= factor;
         else v = exp2_down<degree>((v - most) * slope2) * factor;
         emit<stream>(y + begin + c, v, n);
-        if constexpr (ahead)
-          if (more) look(score(r + 1, c, n), u, n);
       });
     }
     if constexpr (causal == word::yes)
