@@ -323,6 +323,15 @@ std::int64_t Connection::version(Migrations steps) {
   const std::int64_t application = database_->execAndGet("PRAGMA application_id").getInt64();
   const std::int64_t found = database_->execAndGet("PRAGMA user_version").getInt64();
   const std::int64_t parts = database_->execAndGet("SELECT count(*) FROM sqlite_schema").getInt64();
+  // SQLite takes the missing part of a last page for zeros, and a few bytes for an empty file.
+  const std::int64_t pages = database_->execAndGet("PRAGMA page_count").getInt64();
+  const std::int64_t page_bytes = database_->execAndGet("PRAGMA page_size").getInt64();
+  std::error_code ignored;
+  const auto bytes = static_cast<std::int64_t>(std::filesystem::file_size(file_, ignored));
+  if (bytes < pages * page_bytes) {
+    throw failure(SQLITE_CORRUPT, fmt::format("it has {} pages of {} bytes", pages, page_bytes));
+  }
+  if (pages == 0 && bytes > 0) throw failure(SQLITE_NOTADB, fmt::format("{} bytes", bytes));
   if (application == 0 && found == 0 && parts == 0) return 0;
   if (application != kApplicationId) {
     throw unusable("is a database of another program", kUseAnother);
