@@ -5,13 +5,13 @@
 //! serves        cpu
 //! when          x != s8 && !quantised
 //! fixed         n k
-//! param         MR 1 2 4 6 8 10 12 14
+//! param         MR 1 2 4 6 8 12 14 16
 //! param         NV 1 2 3 4
 //! param         pack_x 0 1
-//! param         unroll 1 2 4 8
-//! param         ahead 0 512 1024 2048 4096 8192
-//! launch_param  tiles 1 4 16 64 4096
-//! launch_param  panels 1 2 4 8 16 32 64
+//! param         unroll 1 2 4
+//! param         ahead 0 1024 2048 4096
+//! launch_param  tiles 4 16 4096
+//! launch_param  panels 1 4 16 64
 //! launch_param  threads 1 2 4 8 16 32 64 units
 //! let           pairs = x == bf16 && w == bf16
 //! let           NR = NV * vector_bytes / 4
@@ -100,14 +100,18 @@ inline void tile(const Args &a, const u8 *xs, const u8 *ws, i64 row, i64 rows, i
   finish(a, row, rows, column, NV, finished);
 }
 
-// The rows that a tile of MR still has. Packed ones are padded to MR; others are cut into fewer, so that nothing beyond x is read.
+// The rows that a tile of MR has. Packed ones are padded; others are cut into fewer, so that nothing beyond x is read.
 template <int R>
 inline void tiles_of(const Args &a, const u8 *xs, const u8 *ws, i64 row, i64 rows, i64 column) {
+  constexpr int kFewer = R > 1 ? (R + 2) / 4 : 1;
   if constexpr (pack_x) {
-    tile<R>(a, xs, ws, row, rows, column);
+    if (R > 1 && rows <= kFewer)
+      tile<kFewer>(a, xs, ws, row, rows, column);
+    else
+      tile<R>(a, xs, ws, row, rows, column);
   } else {
     for (; rows >= R; row += R, rows -= R, xs += R * kRowStride) tile<R>(a, xs, ws, row, R, column);
-    if constexpr (R > 1) tiles_of<(R + 2) / 4>(a, xs, ws, row, rows, column);
+    if constexpr (R > 1) tiles_of<kFewer>(a, xs, ws, row, rows, column);
   }
 }
 

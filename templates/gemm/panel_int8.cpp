@@ -9,24 +9,26 @@
 //! fixed         n k
 //! param         MR 1 2 4 6 8 10 12
 //! param         NV 1 2 4
+//! param         together 1 2
 //! param         pack_x 0 1
 //! param         unroll 1 2 4 8
-//! param         ahead 0 512 1024 2048 4096
-//! launch_param  tiles 1 4 16 64 4096
-//! launch_param  panels 1 2 4 8 16 32 64
+//! param         ahead 0 1024 2048 4096
+//! launch_param  tiles 4 16 4096
+//! launch_param  panels 1 4 16 64
 //! launch_param  threads 1 2 4 8 16 32 64 units
 //! let           NR = NV * vector_bytes / 4
 //! let           quant_bytes = w == q8_0 ? 32 : 16
 //! let           block_bytes = NR * (quant_bytes + (w == q4_1 ? 4 : 2))
 //! let           row_bytes = quantised ? k / 32 * 40 : pack_x * round_up(k, 64)
 //! require       threads <= units
-//! require       quantised ? pack_x == 1 && MR * NV + MR + 3 <= registers : MR * NV + NV + 1 <= registers
+//! require       quantised ? pack_x == 1 && NV % together == 0 : together == 1
+//! require       MR * NV + (quantised ? (MR + 1) * together + 2 : NV + 1) <= registers
 //! require       panels == 1 || panels * NR < 2 * n
 //! pack          w panel(NR) ceil_div(n, NR) * (quantised ? k / 32 * block_bytes : NR * round_up(k, 4))
 //! workspace     round_up(m, MR) * (row_bytes + 4)
 //! launch        prepare ceil_div(m, MR) 1 1 threads
 //! launch        main ceil_div(n, NR * panels) ceil_div(m, MR * tiles) 1 threads
-//! start         MR=registers>=32?8:2,NV=2,pack_x=quantised?1:0,unroll=1,ahead=1024,tiles=4096,panels=4,threads=units
+//! start         MR=registers>=32?quantised?6:12:2,NV=2,together=quantised?2:1,pack_x=1,unroll=4,ahead=1024,tiles=4096,panels=4,threads=units
 #include "dot.h"
 #include "gemm.h"
 
@@ -105,48 +107,68 @@ inline void s8_tile(const Args &a, const u8 *xs, const u8 *ws, i64 row, i64 rows
   finish(a, row, rows, column, NV, value);
 }
 
-// The rows that a tile of MR still has. Packed ones are padded to MR; others are cut into fewer, so that nothing beyond x is read.
+constexpr int fewer(int rows) { return rows > 1 ? (rows + 2) / 4 : 1; }
+
+// The rows that a tile of MR has. Packed ones are padded; others are cut into fewer, so that nothing beyond x is read.
 template <int R>
 inline void s8_tiles(const Args &a, const u8 *xs, const u8 *ws, i64 row, i64 rows, i64 column) {
   if constexpr (pack_x) {
-    s8_tile<R>(a, xs, ws, row, rows, column);
+    if (R > 1 && rows <= fewer(R))
+      s8_tile<fewer(R)>(a, xs, ws, row, rows, column);
+    else
+      s8_tile<R>(a, xs, ws, row, rows, column);
   } else {
     for (; rows >= R; row += R, rows -= R, xs += R * k) s8_tile<R>(a, xs, ws, row, R, column);
-    if constexpr (R > 1) s8_tiles<(R + 2) / 4>(a, xs, ws, row, rows, column);
+    if constexpr (R > 1) s8_tiles<fewer(R)>(a, xs, ws, row, rows, column);
   }
 }
 
-// One block of 32 steps of k: a tile of rows against NR columns.
-__attribute__((always_inline)) inline void block_step(vec (&sum)[MR][NV], const XBlock &xs, const u8 *ws) {
+// One block of 32 steps of k: R rows of a tile against NR columns, `together` vectors of them at a time.
+template <int R>
+__attribute__((always_inline)) inline void block_step(vec (&sum)[R][NV], const XBlock *xs, const u8 *ws) {
   prefetch_ahead(ws, block_bytes);
 #pragma GCC unroll 4
-  for (i64 v = 0; v < NV; ++v) {
-    ivec dots[MR];
+  for (i64 first = 0; first < NV; first += together) {
+    // Each group broadcasts the words of x again: compilers that see that they are the same spill them.
+    asm("" : "+r"(xs));
+    ivec dots[R][together];
+    const auto dot = [&](i64 word, const ivec(&weight)[together]) __attribute__((always_inline)) {
 #pragma GCC unroll 16
-    for (int r = 0; r < MR; ++r) dots[r] = kOffset != 0 ? broadcast(xs.shift[r]) : ivec{};
+      for (int r = 0; r < R; ++r) {
+        const ivec value = broadcast_word(&xs->quants[r][word * kWord]);
+#pragma GCC unroll 4
+        for (i64 v = 0; v < together; ++v) dots[r][v] = dot_u8s8(dots[r][v], weight[v], value);
+      }
+    };
+#pragma GCC unroll 64
+    for (i64 i = 0; i < R * together; ++i)
+      dots[i / together][i % together] = kOffset != 0 ? broadcast(xs->shift[i / together]) : ivec{};
 #pragma GCC unroll unroll
     for (i64 j = 0; j < quant_bytes / kWord; ++j) {
-      const ivec words = load_words(ws + (j * NR + v * lanes) * kWord);
+      ivec weight[together];
+#pragma GCC unroll 4
+      for (i64 v = 0; v < together; ++v) weight[v] = load_words(ws + (j * NR + (first + v) * lanes) * kWord);
       if constexpr (w == word::q8_0) {
-#pragma GCC unroll 16
-        for (int r = 0; r < MR; ++r) dots[r] = dot_u8s8(dots[r], words, broadcast_word(&xs.quants[r][j * kWord]));
+        dot(j, weight);
       } else {
-        const ivec low = words & 0x0f0f0f0f, high = (words >> 4) & 0x0f0f0f0f;
-#pragma GCC unroll 16
-        for (int r = 0; r < MR; ++r) {
-          const i8 *quants = &xs.quants[r][j * kWord];
-          dots[r] = dot_u8s8(dots[r], low, broadcast_word(quants));
-          dots[r] = dot_u8s8(dots[r], high, broadcast_word(quants + kBlock / 2));
-        }
+        ivec low[together];
+#pragma GCC unroll 4
+        for (i64 v = 0; v < together; ++v) low[v] = weight[v] & 0x0f0f0f0f, weight[v] = (weight[v] >> 4) & 0x0f0f0f0f;
+        dot(j, low);
+        dot(j + kBlock / 2 / kWord, weight);
       }
     }
-    const vec scale = vload(block_scales(ws) + v * lanes);
+#pragma GCC unroll 4
+    for (i64 v = first; v < first + together; ++v) {
+      const vec scale = vload(block_scales(ws) + v * lanes);
 #pragma GCC unroll 16
-    for (int r = 0; r < MR; ++r) sum[r][v] = to_vec(dots[r]) * (scale * broadcast(xs.scale[r])) + sum[r][v];
-    if constexpr (w == word::q4_1) {
-      const vec minimum = vload(block_scales(ws) + NR + v * lanes);
+      for (int r = 0; r < R; ++r)
+        sum[r][v] = to_vec(dots[r][v - first]) * (scale * broadcast(xs->scale[r])) + sum[r][v];
+      if constexpr (w == word::q4_1) {
+        const vec minimum = vload(block_scales(ws) + NR + v * lanes);
 #pragma GCC unroll 16
-      for (int r = 0; r < MR; ++r) sum[r][v] = minimum * broadcast(xs.sum[r]) + sum[r][v];
+        for (int r = 0; r < R; ++r) sum[r][v] = minimum * broadcast(xs->sum[r]) + sum[r][v];
+      }
     }
   }
 }
@@ -166,13 +188,14 @@ __attribute__((noinline, cold)) inline vec sums_in_f32(const x_t *xs, const u8 *
   return sum;
 }
 
+template <int R>
 inline void block_tile(const Args &a, const u8 *tile, const u8 *ws, i64 row, i64 rows, i64 column) {
   const XBlock *xs = reinterpret_cast<const XBlock *>(tile);
-  vec sum[MR][NV] = {};
-  for (i64 i = 0; i < k / kBlock; ++i) block_step(sum, xs[i], ws + i * block_bytes);
-  vec value[MR * NV];
+  vec sum[R][NV] = {};
+  for (i64 i = 0; i < k / kBlock; ++i) block_step<R>(sum, xs + i, ws + i * block_bytes);
+  vec value[R * NV];
 #pragma GCC unroll 64
-  for (i64 i = 0; i < MR * NV; ++i) value[i] = sum[i / NV][i % NV];
+  for (i64 i = 0; i < R * NV; ++i) value[i] = sum[i / NV][i % NV];
   for (i64 r = 0; r < rows; ++r) {
     if (__builtin_expect(row_notes(a)[row + r] == 0, 1)) continue;
     for (i64 v = 0; v < NV; ++v) value[r * NV + v] = sums_in_f32(a.x + (row + r) * k, ws, v);
@@ -189,7 +212,10 @@ HONE_KERNEL(main) {
       const u8 *tile = pack_x ? a.workspace + row * row_bytes : reinterpret_cast<const u8 *>(a.x) + row * k;
       const i64 rows = min(MR, last_row - row);
       if constexpr (quantised) {
-        block_tile(a, tile, ws, row, rows, column);
+        if (MR > 1 && rows <= fewer(MR))
+          block_tile<fewer(MR)>(a, tile, ws, row, rows, column);
+        else
+          block_tile<MR>(a, tile, ws, row, rows, column);
       } else {
         s8_tiles<MR>(a, tile, ws, row, rows, column);
       }

@@ -2,19 +2,19 @@
 // sums per pair and adds its lanes up at the end. Block formats become f32 on the way; bf16 pairs and s8 use their dot products.
 //! serves        cpu
 //! fixed         n k
-//! param         MR 1 2 3 4 6
+//! param         MR 1 2 4 6
 //! param         NC 1 2 3 4 6 8
 //! param         unroll 1 2 4
-//! param         ahead 0 256 512 1024 2048 4096
-//! launch_param  tiles 1 4 16 64 4096
-//! launch_param  groups 1 4 16 64 256
+//! param         ahead 0 256 512 1024 2048
+//! launch_param  tiles 4 16 4096
+//! launch_param  groups 4 16 64 256
 //! launch_param  threads 1 2 4 8 16 32 64 units
 //! let           pairs = x == bf16 && w == bf16
 //! let           part = vector_bytes / (x == s8 ? 1 : pairs ? 2 : 4)
 //! let           block = quantised ? 32 : part
 //! require       threads <= units
 //! require       MR * NC + NC + (quantised ? 2 : 1) <= registers && NC <= vector_bytes / 4
-//! require       groups == 1 || groups * NC < 2 * n
+//! require       groups == 4 || groups * NC < 2 * n
 //! launch        main ceil_div(n, NC * groups) ceil_div(m, MR * tiles) 1 threads
 //! start         MR=registers>=32?4:2,NC=registers>=32?4:3,unroll=1,ahead=512,tiles=16,groups=16,threads=units
 #include "dot.h"
