@@ -70,16 +70,12 @@ std::vector<std::int64_t> point_of(const Op& op, const Problem& problem) {
 
 // Whether dynamic dims decide where the variant serves.
 bool restricts_dims(const Op& op, const Template& variant) {
+  if (variant.when.empty()) return false;
   std::vector<std::pair<std::string, Expression>> lets = op.lets;
   lets.insert(lets.end(), variant.lets.begin(), variant.lets.end());
-  std::vector<std::string> dynamic = op.dynamic_dims();
-  auto depends = [&](const Expression& rule) {
-    std::set<std::string> names = rule.with(lets).names();
-    return std::any_of(dynamic.begin(), dynamic.end(),
-                       [&](const std::string& dim) { return names.count(dim) != 0; });
-  };
-  return depends(variant.when) ||
-         std::any_of(variant.requires_.begin(), variant.requires_.end(), depends);
+  std::set<std::string> names = variant.when.with(lets).names();
+  return std::any_of(op.dims.begin(), op.dims.end(),
+                     [&](const Dim& dim) { return dim.dynamic && names.count(dim.name) != 0; });
 }
 
 // The variant's start config, or the legal one nearest to it, that has `layout` (any when absent);
@@ -379,13 +375,16 @@ std::vector<Engine::Choice> Engine::of_one_layout(std::vector<Choice> choices,
   return result;
 }
 
-// Configs whose kernels may serve dims that no tuned point's kernel does, all in one layout: the
-// tuned ones themselves, freed of their point, then the variants' starts. Without a `layout` that
-// of the first variant which serves all dims.
+// What may serve dims that no tuned point's kernel does: the starts of the variants that aren't
+// among the chosen, all in one layout. Without a `layout` that of the first variant which serves
+// all dims.
 std::vector<Engine::Choice> Engine::starts(const Problem& handle, const std::vector<Choice>& chosen,
                                            std::optional<std::string> layout) const {
-  std::vector<Choice> result;
   const Op& op = catalog_.op(handle.op);
+  auto restricts = [&](const Template* variant) { return restricts_dims(op, *variant); };
+  if (std::any_of(chosen.begin(), chosen.end(),
+                  [&](const Choice& choice) { return !restricts(choice.variant); }))
+    return {};
   Problem smallest = handle;  // has every dim, as a Space needs
   for (const Dim& dim : op.dims)
     if (dim.dynamic && !smallest.values.has(dim.name)) smallest.values.set(dim.name, dim.min);
@@ -395,16 +394,16 @@ std::vector<Engine::Choice> Engine::starts(const Problem& handle, const std::vec
   complete.merge(device_->target().limits);
 
   std::vector<const Template*> serving;
-  for (const Template& variant : catalog_.variants(handle.op))
-    if (variant.serves_problem(scope, backend_->name())) serving.push_back(&variant);
+  for (const Template& variant : catalog_.variants(handle.op)) {
+    bool there = std::any_of(chosen.begin(), chosen.end(),
+                             [&](const Choice& choice) { return choice.variant == &variant; });
+    if (!there && variant.serves_problem(scope, backend_->name())) serving.push_back(&variant);
+  }
   // Those that serve all dims first.
   std::stable_partition(serving.begin(), serving.end(),
-                        [&](const Template* variant) { return !restricts_dims(op, *variant); });
+                        [&](const Template* variant) { return !restricts(variant); });
+  std::vector<Choice> result;
   for (const Template* variant : serving) {
-    for (const Choice& choice : chosen)
-      if (choice.variant == variant)
-        result.push_back(
-            {variant, choice.config, {}, Match::kStart, 0, choice.source, choice.layout});
     std::optional<Config> start = start_in(*variant, scope, complete, layout);
     if (!start) continue;
     if (!layout) layout = layout_of(*variant, *start, scope);

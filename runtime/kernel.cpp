@@ -107,17 +107,14 @@ Kernel::Kernel(const Catalog& catalog, const Template& variant, const Problem& p
   for (const Pack& pack : variant.packs)
     packings_.push_back({pack.argument, entry_of("pack_" + pack.argument),
                          pack.bytes.with(lets).integer(lookup_in(constants))});
-  std::vector<Expression> rules = variant.requires_;
-  if (!variant.when.empty()) rules.push_back(variant.when);
-  for (const Expression& rule : rules)
-    if (BoundExpression holds = bound(rule); !holds.constant() || holds(nullptr) == 0)
-      rules_.push_back(std::move(holds));
+  if (!variant.when.empty())
+    if (BoundExpression holds = bound(variant.when); !holds.constant() || holds(nullptr) == 0)
+      when_ = std::move(holds);
   if (!variant.workspace.empty()) workspace_ = bound(variant.workspace);
 }
 
 bool Kernel::legal(const std::int64_t* dims) const noexcept {
-  return std::all_of(rules_.begin(), rules_.end(),
-                     [&](const BoundExpression& rule) { return rule(dims).value_or(0) != 0; });
+  return !when_ || (*when_)(dims).value_or(0) != 0;
 }
 
 std::optional<std::int64_t> Kernel::workspace_bytes(const std::int64_t* dims) const noexcept {

@@ -37,9 +37,10 @@ class Kernel {
   int argument_count() const { return argument_count_; }  // pointers of a call
   int dim_count() const { return dim_count_; }            // dynamic dims of a call
 
-  // `when` and `require` hold for these dynamic dims, in the operator's order.
+  // The variant's `when` holds for these dynamic dims, in the operator's order. (`require` is a
+  // rule of the search: see templates/README.md.)
   bool legal(const std::int64_t* dims) const noexcept;
-  bool always_legal() const { return rules_.empty(); }
+  bool always_legal() const { return !when_; }
   // nullopt when the expression has no value for these dims.
   std::optional<std::int64_t> workspace_bytes(const std::int64_t* dims) const noexcept;
   // nullopt: the argument is taken as it is.
@@ -86,7 +87,7 @@ class Kernel {
   std::vector<Fill> pointers_, scalars_, dims_;
   std::vector<Step> steps_;
   std::vector<Packing> packings_;
-  std::vector<BoundExpression> rules_;  // those that depend on dynamic dims
+  std::optional<BoundExpression> when_;  // only when it depends on dynamic dims
   std::optional<BoundExpression> workspace_;
 };
 

@@ -19,6 +19,7 @@ class CApi : public EngineTest {
 };
 
 TEST_F(CApi, FindsLaunchesAndTells) {
+  use_own_cache();
   record("affine:rows=2,cols=24", "packed", "P=2", 77, "w:shifted(2)");
   api::Engine engine(options_);
   api::Kernel kernel = engine.find("affine:cols=24");
@@ -75,6 +76,7 @@ TEST_F(CApi, FailuresHaveAStatusAndAText) {
 }
 
 TEST_F(CApi, WithoutCompilationTheStatusIsTyped) {
+  use_own_cache();
   options_.no_compile = 1;
   hone_engine* engine = nullptr;
   hone_kernel* kernel = nullptr;

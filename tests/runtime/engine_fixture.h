@@ -61,6 +61,9 @@ class EngineTest : public testing::Test {
   }
   ~EngineTest() override { std::filesystem::remove_all(folder_); }
 
+  // For tests that care whether something is compiled.
+  void use_own_cache() const { setenv("HONE_CACHE", (folder_ / "cache").c_str(), 1); }
+
   static std::string body(const std::string& w) {
     return "HONE_KERNEL(main) { for (i64 j = 0; j < cols; ++j) a.y[b.x * cols + j] = a.a * a.x[b.x "
            "* cols + j] + " +

@@ -32,6 +32,7 @@ void expect_right(const Handle& handle, std::int64_t rows) {
 using Engines = EngineTest;
 
 TEST_F(Engines, UntunedProblemsGetTheStartConfig) {
+  use_own_cache();
   Engine engine(options());
   std::unique_ptr<Handle> handle = engine.resolve(kHandle);
   std::int64_t rows = 5;
@@ -147,7 +148,7 @@ TEST_F(Engines, ConfigsThatAreNotLegalAreSkipped) {
 
 TEST_F(Engines, WithoutCompilationAStoredBinaryIsUsed) {
   Trial trial = record("affine:rows=8,cols=24", "plain", "unroll=2,threads=1", 100);
-  setenv("HONE_CACHE", (folder_ / "cache").c_str(), 1);
+  use_own_cache();
   setenv("HONE_NO_COMPILE", "1", 1);
   try {
     Engine(options()).resolve(kHandle);
