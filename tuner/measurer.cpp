@@ -155,36 +155,39 @@ const TimingMemory::Rotation& TimingMemory::rotation(std::size_t index,
   return rotations_.emplace(key, std::move(made)).first->second;
 }
 
-std::function<void()> TimingMemory::prepare(const Candidate& candidate) {
-  struct State {
-    std::vector<std::vector<void*>> calls;  // argument pointers of each step of the rotation
-    std::size_t next = 0;
-  };
+std::vector<std::vector<void*>> TimingMemory::steps(const Candidate& candidate) {
   std::vector<const std::vector<void*>*> copies(call_.arguments.size(), nullptr);
-  std::size_t steps = 1;
+  std::size_t count = 1;
   std::string text;
   for (std::size_t i = 0; i < copies.size(); ++i) {
     const CallArgument& argument = call_.arguments[i];
     if (argument.kind == Argument::Kind::kScalar) continue;
     copies[i] = &rotation(i, candidate).copies;
-    steps = std::max(steps, copies[i]->size());
+    count = std::max(count, copies[i]->size());
     if (argument.cold)
       text += fmt::format("{}{} cold in {} {}", text.empty() ? "" : ", ", argument.name,
                           copies[i]->size(), copies[i]->size() == 1 ? "copy" : "copies");
   }
   policy_text_ = text.empty() ? "hot" : text;
+  std::vector<std::vector<void*>> result(count);
+  for (std::size_t step = 0; step < count; ++step)
+    for (std::size_t i = 0; i < copies.size(); ++i)
+      result[step].push_back(copies[i] ? (*copies[i])[step % copies[i]->size()]
+                                       : const_cast<char*>(call_.arguments[i].content.data()));
+  return result;
+}
+
+std::function<void()> TimingMemory::prepare(const Candidate& candidate) {
+  struct State {
+    std::vector<std::vector<void*>> calls;
+    std::size_t next = 0;
+  };
+  const auto state = std::make_shared<State>(State{steps(candidate), 0});
   if (candidate.workspace_bytes > workspace_bytes_) {
     if (workspace_ != nullptr) device_.release(workspace_);
     workspace_ = nullptr;
     workspace_ = device_.allocate(static_cast<std::size_t>(candidate.workspace_bytes));
     workspace_bytes_ = candidate.workspace_bytes;
-  }
-  const auto state = std::make_shared<State>();
-  for (std::size_t step = 0; step < steps; ++step) {
-    std::vector<void*>& pointers = state->calls.emplace_back();
-    for (std::size_t i = 0; i < copies.size(); ++i)
-      pointers.push_back(copies[i] ? (*copies[i])[step % copies[i]->size()]
-                                   : const_cast<char*>(call_.arguments[i].content.data()));
   }
   refused_ = false;
   return [this, state, &candidate] {

@@ -65,6 +65,8 @@ class TimingMemory {
   // A function that calls the candidate, each time on the next copy. Valid while both live.
   // Throws Error(kDevice) when there isn't enough memory or the device refuses to pack.
   std::function<void()> prepare(const Candidate& candidate);
+  // The argument pointers of every step of a rotation, as prepare() uses them.
+  std::vector<std::vector<void*>> steps(const Candidate& candidate);
   std::int64_t bytes() const { return bytes_; }  // held for rotating copies
   bool refused() const { return refused_; }      // a launch failed since the last prepare()
 

@@ -7,7 +7,7 @@ namespace hone {
 // Requests (JSON, see wire.h), each answered with its "id", after {"id","stage"} lines that tell
 // how far it got:
 //   open     device, templates, seed                                   -> confined
-//   problem  problem; blob: the compiled reference                     -> rows
+//   problem  problem; blob: the compiled reference                     -> nothing
 //   trial    variant, config, source, entries, time, best_s; blob: code
 //            -> status, error, reason, checked, timed, median_s, spread, samples
 //   final    candidates [{variant, config, source, entries, bytes}]; blob: their codes, joined

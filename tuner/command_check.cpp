@@ -1,0 +1,132 @@
+// hone check: are the kernels right?
+#include <fmt/format.h>
+
+#include <csignal>
+#include <set>
+
+#include "codegen/error.h"
+#include "tuner/command.h"
+#include "tuner/evaluator.h"
+#include "tuner/report.h"
+#include "tuner/strategy.h"
+
+namespace hone {
+namespace {
+
+namespace po = boost::program_options;
+
+// The start, the first and last config of the enumeration, and seeded ones between.
+std::vector<Config> configs_to_check(const Space& space, std::uint64_t samples,
+                                     std::uint64_t seed) {
+  std::vector<Config> configs;
+  std::set<std::string> known;
+  const auto add = [&](Config config) {
+    if (known.insert(config.text()).second) configs.push_back(std::move(config));
+  };
+  add(space.start());
+  add(space.at(0));
+  add(space.at(space.count() - 1));
+  Random random(seed);
+  for (std::uint64_t i = 0; i < samples; ++i) add(space.sample(random));
+  return configs;
+}
+
+int run(const Words& words) {
+  CommandLine line("hone check PROBLEM... | --model MODEL [options]",
+                   "Compiles, runs and checks variants against their operator's reference: the "
+                   "start config, the first and last\n"
+                   "of the space, and seeded samples, or the one config given. Times nothing and "
+                   "stores nothing.");
+  line.add_problems();
+  line.add_device();
+  line.add()("target", po::value<std::string>()->value_name("T"), "another name for --device");
+  line.add()("variant", po::value<std::string>()->value_name("NAME"), "only this one");
+  line.add()("config", po::value<std::string>()->value_name("TEXT"),
+             "only this one, as in NR=16,threads=1");
+  line.add()("samples", po::value<std::uint64_t>()->value_name("N")->default_value(5),
+             "random configs per variant");
+  line.add()("seed", po::value<std::uint64_t>()->value_name("N")->default_value(1),
+             "of inputs and samples");
+  line.add_templates();
+  line.add_json();
+  if (!line.parse(words)) return 0;
+  const Catalog catalog = line.catalog();
+  const std::vector<Task> tasks = tasks_of(line, catalog);
+  const auto seed = line.get<std::uint64_t>("seed");
+  const std::string device = line.get<std::string>(line.has("target") ? "target" : "device");
+  Evaluator evaluator(catalog, {device, line.templates(), seed, "/proc/self/exe"});
+  for (int signal : {SIGINT, SIGTERM, SIGHUP})
+    std::signal(signal, [](int) { Evaluator::interrupt(); });
+
+  std::int64_t checked = 0, failed = 0;
+  std::set<std::string> known;
+  for (const Task& task : tasks) {
+    if (!known.insert(task.problem.text()).second) continue;
+    const Op& op = catalog.op(task.problem.op);
+    const Target& target = evaluator.device().target();
+    Values scope = op.scope(task.problem);
+    const double tolerance = op.tolerance(scope);
+    scope.merge(target.limits);
+    std::vector<Attempt> attempts;
+    for (const Template& variant : catalog.variants(op.name)) {
+      if (line.has("variant") && variant.variant != line.get<std::string>("variant")) continue;
+      if (!variant.serves_problem(scope, target.backend)) continue;
+      const Space space(variant, scope);
+      if (space.count() == 0) continue;
+      if (line.has("config")) {
+        const Config config = Values::parse(line.get<std::string>("config"));
+        if (space.contains(config)) attempts.push_back({&variant, config, false, false});
+        continue;
+      }
+      for (Config& config : configs_to_check(space, line.get<std::uint64_t>("samples"), seed))
+        attempts.push_back({&variant, std::move(config), false, false});
+    }
+    if (attempts.empty())
+      throw Error(Code::kUnsupported,
+                  fmt::format("nothing to check for {} on {}: no variant serves it{}",
+                              task.problem.text(), target.text(),
+                              line.has("config") || line.has("variant")
+                                  ? ", or none of that name and config"
+                                  : ""));
+    evaluator.begin(task.problem, {});
+    evaluator.run(
+        attempts, 0, [] { return Evaluator::interrupted(); },
+        [&](const Trial& trial) {
+          const bool pass = trial.status == Status::kBuilt;
+          ++checked;
+          failed += !pass;
+          if (line.json()) {
+            print_json({{"problem", trial.problem},
+                        {"variant", trial.variant},
+                        {"config", trial.config},
+                        {"ran_on", "device"},
+                        {"status", pass ? "ok" : to_text(trial.status)},
+                        {"error", trial.error},
+                        {"tolerance", tolerance},
+                        {"checked", trial.checked},
+                        {"reason", trial.reason},
+                        {"pass", pass}});
+            return;
+          }
+          fmt::print("{} {} {} {}: error {:.3g} of {:.3g} allowed, {}\n", pass ? "ok  " : "FAIL",
+                     trial.problem, trial.variant, trial.config, trial.error, tolerance,
+                     trial.checked.empty() ? "not run" : trial.checked);
+          if (!pass) {
+            std::string again =
+                fmt::format("hone check '{}' --device {} --variant {} --config '{}' --seed {}",
+                            trial.problem, device, trial.variant, trial.config, seed);
+            for (const auto& directory : line.templates())
+              again += fmt::format(" --templates '{}'", directory.string());
+            fmt::print("     {}: {}\n     {}\n", to_text(trial.status), trial.reason, again);
+          }
+        });
+    if (Evaluator::interrupted()) return 1;
+  }
+  if (!line.json()) fmt::print("{} of {} configs pass\n", checked - failed, checked);
+  return failed > 0 ? 1 : 0;
+}
+
+const RegisterCommand kRegistered({"check", "checks kernels against their references", run});
+
+}  // namespace
+}  // namespace hone
