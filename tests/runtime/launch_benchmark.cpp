@@ -80,45 +80,49 @@ void direct_call(benchmark::State& state) {
 }
 BENCHMARK(direct_call);
 
-// 100 handles with 10 buckets of 10 records each; the binaries of the winners are stored.
+constexpr int kProblems = 100;
+constexpr int kRecordsEach = 100;
+
+std::string problem_text(int index) {
+  return "softmax:rows=32,cols=" + std::to_string(1024 + 64 * index);
+}
+
+// 100 problems with 100 configs each; the binaries of the winners are stored.
 std::filesystem::path database_of_10000() {
   std::filesystem::path file =
       std::filesystem::temp_directory_path() / ("hone_10000_" + std::to_string(getpid()) + ".db");
   std::filesystem::remove(file);
   hone::Catalog catalog = hone::Catalog::embedded();
   std::unique_ptr<hone::Device> device = hone::open_device("cpu:0");
+  hone::Backend& backend = *hone::find_backend("cpu");
   hone::Database database(file, hone::Database::Mode::kWrite);
   database.put_device(device->identity());
-  const hone::Op& op = catalog.op("norm");
-  for (int handle = 0; handle < 100; ++handle) {
-    std::string text = "norm:cols=" + std::to_string(64 + 16 * handle);
-    for (int row = 0; row < 100; ++row) {
-      hone::Problem problem =
-          catalog.problem(text + ",rows=" + std::to_string(1 << (row % 10)), true);
-      const hone::Template& variant = catalog.variants("norm").back();
-      hone::Values scope = op.scope(problem);
-      scope.merge(device->target().limits);
-      hone::Space space(variant, scope);
+  const hone::Op& op = catalog.op("softmax");
+  const hone::Template& variant = *catalog.variant("softmax", "rows");
+  for (int index = 0; index < kProblems; ++index) {
+    hone::Problem problem = catalog.problem(problem_text(index), true);
+    hone::Values scope = op.scope(problem);
+    scope.merge(device->target().limits);
+    hone::Space space(variant, scope);
+    for (int row = 0; row < kRecordsEach; ++row) {
+      hone::Config config =
+          space.at(static_cast<std::uint64_t>(row) * space.count() / kRecordsEach);
+      hone::Source source = render(catalog, variant, problem, config, device->target());
       hone::Trial trial;
       trial.device = device->identity().key();
       trial.problem = problem.text();
       trial.handle = op.handle(problem).text();
       trial.variant = variant.variant;
       trial.template_hash = variant.hash;
-      trial.config = space.at(static_cast<std::uint64_t>(row / 10)).text();
-      trial.source =
-          render(catalog, variant, problem, hone::Values::parse(trial.config), device->target())
-              .hash;
+      trial.config = config.text();
+      trial.source = source.hash;
       trial.median_ns = 1000 + row;
       trial.samples = 9;
       trial.checked = "all rows";
       trial.timed = "benchmark";
       database.put_trial(trial);
       if (row > 0) continue;
-      hone::Source source =
-          render(catalog, variant, problem, hone::Values::parse(trial.config), device->target());
-      hone::Binary binary =
-          hone::find_backend("cpu")->compile(source, device->target(), std::chrono::seconds(30));
+      hone::Binary binary = backend.compile(source, device->target(), std::chrono::seconds(30));
       database.put_binary(binary.source, binary.target, binary.code);
     }
   }
@@ -133,8 +137,8 @@ void open_and_resolve_100(benchmark::State& state) {
   options.database = text.c_str();
   for (auto _ : state) {
     hone::api::Engine engine(options);
-    for (int handle = 0; handle < 100; ++handle)
-      benchmark::DoNotOptimize(engine.find("norm:cols=" + std::to_string(64 + 16 * handle)).get());
+    for (int index = 0; index < kProblems; ++index)
+      benchmark::DoNotOptimize(engine.find(problem_text(index)).get());
   }
   unsetenv("HONE_NO_COMPILE");
   std::filesystem::remove(file);
