@@ -109,7 +109,7 @@ HONE_ENTRY(read_sse, "sse2") {
     for (std::int64_t repeat = 0; repeat < work.repeats; ++repeat) {
       for (std::int64_t at = 0; at < work.part_bytes; at += 128) {
 #pragma GCC unroll 8
-        for (int i = 0; i < 8; ++i)
+        for (std::int64_t i = 0; i < 8; ++i)
           seen[i] = _mm_or_si128(
               seen[i], _mm_load_si128(reinterpret_cast<const __m128i*>(from + at + 16 * i)));
       }
@@ -127,7 +127,7 @@ HONE_ENTRY(read_avx2, "avx2") {
     for (std::int64_t repeat = 0; repeat < work.repeats; ++repeat) {
       for (std::int64_t at = 0; at < work.part_bytes; at += 256) {
 #pragma GCC unroll 8
-        for (int i = 0; i < 8; ++i)
+        for (std::int64_t i = 0; i < 8; ++i)
           seen[i] = _mm256_or_si256(
               seen[i], _mm256_load_si256(reinterpret_cast<const __m256i*>(from + at + 32 * i)));
       }
@@ -145,7 +145,7 @@ HONE_ENTRY(read_avx512, "avx512f") {
     for (std::int64_t repeat = 0; repeat < work.repeats; ++repeat) {
       for (std::int64_t at = 0; at < work.part_bytes; at += 512) {
 #pragma GCC unroll 8
-        for (int i = 0; i < 8; ++i)
+        for (std::int64_t i = 0; i < 8; ++i)
           seen[i] = _mm512_or_si512(seen[i], _mm512_load_si512(from + at + 64 * i));
       }
       __asm__ volatile("" : : : "memory");

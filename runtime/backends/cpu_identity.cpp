@@ -50,9 +50,9 @@ std::string vendor() {
 
 std::string brand() {
   std::array<char, 49> text = {};
-  for (unsigned i = 0; i < 3; ++i) {
-    const Registers r = cpuid(0x80000002 + i);
-    std::memcpy(text.data() + 16 * i, &r, 16);
+  for (std::size_t i = 0; i < 3; ++i) {
+    const Registers r = cpuid(0x80000002 + static_cast<unsigned>(i));
+    std::memcpy(text.data() + sizeof r * i, &r, sizeof r);
   }
   std::string result = text.data();
   result.erase(result.find_last_not_of(' ') + 1);

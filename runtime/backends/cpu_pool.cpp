@@ -143,7 +143,7 @@ void CpuPool::run_shared(CpuEntry entry, const void* slots, const std::int64_t* 
   work(0);
   for (auto& worker : workers_) {
     std::uint32_t state = kOffered;
-    if (worker->state.load(std::memory_order_relaxed) == kIdle) continue;
+    if (worker->state.load(std::memory_order_acquire) == kIdle) continue;
     if (worker->state.compare_exchange_strong(state, kIdle)) continue;
     while (state == kRunning) state = wait_while(worker->state, kRunning);
   }
