@@ -14,7 +14,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::string_view kOneThread = "_1t";
-constexpr int kRounds = 5;
+// Short enough to fall between the interruptions of a busy machine, long enough for the clock.
+constexpr double kSampleSeconds = 2e-3;
+constexpr int kSamplesInARow = 2;  // the second one finds the workers awake
+constexpr int kMinRounds = 3;
+constexpr std::int64_t kMinPieceBytes = 4 << 20;  // of main memory, per thread and sample
 constexpr std::int64_t kMainMemoryBytes =
     256 << 20;  // at least, and at least four times the last-level cache
 constexpr std::int64_t kLineBytes = 64;
@@ -186,10 +190,15 @@ HONE_ENTRY(copy_avx512, "avx512f") {
 }
 #undef HONE_ENTRY
 
+std::int64_t whole_steps(std::int64_t bytes) {
+  return std::max(kStepBytes, bytes / kStepBytes * kStepBytes);
+}
+
 struct Case {
   std::string name;
   CpuEntry entry;
   std::int64_t threads;
+  bool streams;  // from main memory: a sample takes the next piece of the buffer, a part per thread
   std::int64_t part_bytes;
   double amount;  // bytes or operations of one part and one repeat
   std::int64_t repeats = 1;
@@ -200,9 +209,18 @@ double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
+struct Buffer {
+  char* begin;
+  std::int64_t bytes;
+  std::int64_t at =
+      0;  // where the next piece begins: no sample finds what another one has left in a cache
+};
+
 // Runs one sample and returns its seconds.
-double sample(Case& one, char* buffer, CpuPool& pool) {
-  const Work work = {buffer, one.part_bytes, one.repeats};
+double sample(Case& one, Buffer& buffer, CpuPool& pool) {
+  if (buffer.at + one.threads * one.part_bytes > buffer.bytes) buffer.at = 0;
+  const Work work = {buffer.begin + buffer.at, one.part_bytes, one.repeats};
+  if (one.streams) buffer.at += one.threads * one.part_bytes;
   const std::int64_t grid[3] = {one.threads, 1, 1};
   const Clock::time_point begin = Clock::now();
   pool.run(one.entry, &work, grid, one.threads, one.threads);
@@ -212,6 +230,26 @@ double sample(Case& one, char* buffer, CpuPool& pool) {
   return seconds;
 }
 
+// Finds how much work fills a sample.
+void calibrate(Case& one, Buffer& buffer, CpuPool& pool) {
+  double seconds = sample(one, buffer, pool);
+  if (one.streams) {
+    seconds = std::min(seconds, sample(one, buffer, pool));
+    const double fits = static_cast<double>(one.part_bytes) * kSampleSeconds / seconds;
+    one.part_bytes = std::clamp(whole_steps(std::llround(fits)),
+                                std::min(kMinPieceBytes, one.part_bytes), one.part_bytes);
+    one.amount = static_cast<double>(one.part_bytes);
+  } else {
+    while (seconds < kSampleSeconds / 8) {
+      one.repeats *= 4;
+      seconds = sample(one, buffer, pool);
+    }
+    const double fits = static_cast<double>(one.repeats) * kSampleSeconds / seconds;
+    one.repeats = std::max<std::int64_t>(1, std::llround(fits));
+  }
+  one.best = 0;
+}
+
 double empty_launch_ns(CpuPool& pool, std::int64_t threads) {
   const std::int64_t grid[3] = {threads, 1, 1};
   const Clock::time_point begin = Clock::now();
@@ -219,30 +257,26 @@ double empty_launch_ns(CpuPool& pool, std::int64_t threads) {
   return seconds_since(begin) * 1e9 / kEmptyLaunches;
 }
 
-std::int64_t whole_steps(std::int64_t bytes) {
-  return std::max(kStepBytes, bytes / kStepBytes * kStepBytes);
-}
-
 std::vector<Case> cases_on(std::int64_t threads, const CpuArch& arch, const CpuTopology& topology,
                            std::int64_t buffer_bytes) {
   const std::string suffix(threads == 1 ? kOneThread : "");
   const CpuEntry read = arch.level >= 4 ? &read_avx512 : arch.level == 3 ? &read_avx2 : &read_sse;
   std::vector<Case> cases;
-  const auto memory = [&](const char* name, CpuEntry entry, std::int64_t part) {
-    cases.push_back(
-        {name + suffix, entry, threads, whole_steps(part), static_cast<double>(whole_steps(part))});
+  const auto memory = [&](const char* name, CpuEntry entry, std::int64_t part, bool streams) {
+    cases.push_back({name + suffix, entry, threads, streams, whole_steps(part),
+                     static_cast<double>(whole_steps(part))});
   };
   const auto arithmetic = [&](const char* name, CpuEntry entry, int operations_per_lane_set) {
-    cases.push_back({name + suffix, entry, threads, 0,
+    cases.push_back({name + suffix, entry, threads, false, 0,
                      static_cast<double>(kFmaSteps) * kChains * operations_per_lane_set});
   };
-  memory("read_gbps", read, buffer_bytes / threads);
-  memory("copy_gbps", arch.level >= 4 ? &copy_avx512 : &copy_sse, buffer_bytes / threads);
-  memory("l1_gbps", read, topology.l1_bytes / 2);
-  memory("l2_gbps", read, topology.l2_bytes / 2);
+  memory("read_gbps", read, buffer_bytes / 4 / threads, true);
+  memory("copy_gbps", arch.level >= 4 ? &copy_avx512 : &copy_sse, buffer_bytes / 4 / threads, true);
+  memory("l1_gbps", read, topology.l1_bytes / 2, false);
+  memory("l2_gbps", read, topology.l2_bytes / 2, false);
   // The last level is shared, on rented machines with strangers too: a quarter of it is what one
   // may hope for.
-  memory("l3_gbps", read, std::max(topology.l3_bytes / 4 / threads, 2 * topology.l2_bytes));
+  memory("l3_gbps", read, std::max(topology.l3_bytes / 4 / threads, 2 * topology.l2_bytes), false);
   if (arch.level >= 4) {
     arithmetic("f32_gflops", &fma_avx512, 32);
   } else if (arch.level == 3) {
@@ -260,31 +294,21 @@ std::vector<Case> cases_on(std::int64_t threads, const CpuArch& arch, const CpuT
 Ceilings measure_cpu_ceilings(const CpuArch& arch, const CpuTopology& topology, CpuPool& pool,
                               CpuMemory& memory, std::chrono::duration<double> budget) {
   const std::int64_t units = pool.size();
-  const std::int64_t buffer_bytes = std::max(kMainMemoryBytes, 4 * topology.l3_bytes);
-  char* const buffer = static_cast<char*>(memory.allocate(static_cast<std::size_t>(buffer_bytes)));
-  for (std::int64_t at = 0; at < buffer_bytes; at += kLineBytes) buffer[at] = 1;
+  Buffer buffer = {nullptr, std::max(kMainMemoryBytes, 4 * topology.l3_bytes), 0};
+  buffer.begin = static_cast<char*>(memory.allocate(static_cast<std::size_t>(buffer.bytes)));
+  for (std::int64_t at = 0; at < buffer.bytes; at += kLineBytes) buffer.begin[at] = 1;
 
-  std::vector<Case> cases = cases_on(1, arch, topology, buffer_bytes);
+  std::vector<Case> cases = cases_on(1, arch, topology, buffer.bytes);
   if (units > 1) {
-    for (Case& one : cases_on(units, arch, topology, buffer_bytes)) cases.push_back(std::move(one));
+    for (Case& one : cases_on(units, arch, topology, buffer.bytes)) cases.push_back(std::move(one));
   }
   const CpuPin pin;
-  const double slice = budget.count() / kRounds / static_cast<double>(cases.size());
+  for (Case& one : cases) calibrate(one, buffer, pool);
   Ceilings ceilings;
-  for (int round = 0; round < kRounds; ++round) {
+  const Clock::time_point begin = Clock::now();
+  for (int round = 0; round < kMinRounds || seconds_since(begin) < budget.count(); ++round) {
     for (Case& one : cases) {
-      if (round == 0) {
-        // The first run warms up and tells how many repeats fill the slice.
-        double seconds = sample(one, buffer, pool);
-        while (seconds < slice / 8) {
-          one.repeats *= 4;
-          seconds = sample(one, buffer, pool);
-        }
-        one.repeats = std::max<std::int64_t>(
-            1, std::llround(static_cast<double>(one.repeats) * slice / seconds));
-        one.best = 0;
-      }
-      sample(one, buffer, pool);
+      for (int i = 0; i < kSamplesInARow; ++i) sample(one, buffer, pool);
     }
     for (const std::int64_t threads : {std::int64_t{1}, units}) {
       const double nanoseconds = empty_launch_ns(pool, threads);
@@ -292,7 +316,7 @@ Ceilings measure_cpu_ceilings(const CpuArch& arch, const CpuTopology& topology, 
       best = best == 0 ? nanoseconds : std::min(best, nanoseconds);
     }
   }
-  memory.release(buffer);
+  memory.release(buffer.begin);
   for (const Case& one : cases) ceilings[one.name] = one.best;
   // All units do at least what one does: the others may rest. Less is what a busy machine leaves of
   // them.

@@ -11,9 +11,10 @@
 
 namespace hone {
 
-// Measures the ceilings of record.h in about `budget` (and the time to touch the buffer, at most
-// about a second), each as the best of rounds that are spread over the whole budget, so that a
-// noisy second spoils none. Types without an instruction of their own are absent.
+// Measures the ceilings of record.h in about `budget`, besides the time to touch the buffer (up to
+// a second). Each is the best of many short samples spread over the whole budget, so that neither a
+// noisy second nor a process that takes turns with this one spoils it. Types without an instruction
+// of their own are absent. The calling thread stays pinned to its core meanwhile.
 Ceilings measure_cpu_ceilings(const CpuArch& arch, const CpuTopology& topology, CpuPool& pool,
                               CpuMemory& memory, std::chrono::duration<double> budget);
 
