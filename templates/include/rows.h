@@ -15,7 +15,7 @@ inline vec pad(vec v, i64 count, f32 fill) {  // the lanes beyond `count` become
 }
 
 // Calls f(column, u, count) for [0, n) in vectors: u < unroll tells independent accumulators apart, count is Whole or, for the
-// last few columns, a number.
+// columns that are left, a number.
 template <i64 unroll, typename F>
 HONE_BODY inline void sweep(i64 n, F f) {
   i64 c = 0;
@@ -23,11 +23,7 @@ HONE_BODY inline void sweep(i64 n, F f) {
 #pragma GCC unroll 16
     for (int u = 0; u < unroll; ++u) f(c + u * lanes, u, Whole{});
   }
-  if constexpr (unroll > 1) {
-#pragma GCC unroll 1
-    for (; c + lanes <= n; c += lanes) f(c, 0, Whole{});
-  }
-  if (c < n) f(c, 0, n - c);
+  for (; c < n; c += lanes) f(c, 0, min<i64>(lanes, n - c));
 }
 
 // The same, with whole vectors where y + column is aligned to their stored size, as vstream needs.
