@@ -10,14 +10,14 @@ f64 finished(const A &a, i64 row, i64 column, f64 value) {
     return 0.5 * v * (1 + __builtin_tanh(0.79788456080286536 * (v + 0.044715 * v * v * v)));
   };
   if constexpr (x == word::s8) value *= load(a.x_scale, row) * load(a.w_scale, column);
-  if constexpr (requires { a.bias; }) value += load(a.bias, column);
+  if (a.bias != nullptr) value += load(a.bias, column);
   if constexpr (epilogue == word::bias_relu) value = value < 0 ? 0 : value;
   if constexpr (epilogue == word::bias_gelu) value = gelu(value);
   if constexpr (epilogue == word::bias_gelu_tanh) value = gelu_tanh(value);
   if constexpr (epilogue == word::silu_gate) value *= load(a.gate, at) * sigmoid(load(a.gate, at));
   if constexpr (epilogue == word::gelu_gate) value *= gelu(load(a.gate, at));
   if constexpr (epilogue == word::gelu_tanh_gate) value *= gelu_tanh(load(a.gate, at));
-  if constexpr (requires { a.residual; }) value += load(a.residual, at);
+  if (a.residual != nullptr) value += load(a.residual, at);
   return value;
 }
 
