@@ -34,6 +34,18 @@ double number_of(const std::string& text, const Location& where, const Values& s
   double number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error == std::errc() && end == text.data() + text.size()) return number;
+  // Expressions are whole numbers; the ends of a choice may be any: `w==s8?25:0.05`.
+  if (const std::size_t question = text.find('?'); question != std::string::npos) {
+    int depth = 0;
+    for (std::size_t i = question + 1; i < text.size(); ++i) {
+      depth += text[i] == '?' ? 1 : 0;
+      if (text[i] != ':' || depth-- > 0) continue;
+      const bool first =
+          Expression::parse(text.substr(0, question), where).truth(lookup_in(scope));
+      return number_of(first ? text.substr(question + 1, i - question - 1) : text.substr(i + 1),
+                       where, scope);
+    }
+  }
   return static_cast<double>(Expression::parse(text, where).integer(lookup_in(scope)));
 }
 

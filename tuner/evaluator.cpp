@@ -196,7 +196,11 @@ void Evaluator::evaluate(const Attempt& attempt, const Compiled& compiled, doubl
       trial->status = end->status;
       trial->reason = end->reason;
       if (end->interrupted) return;
-      const bool retry = !end->accepted || (!fresh && end->status == Status::kCrashed);
+      if (end->stage == "reference")
+        throw Error(Code::kTemplate, fmt::format("the reference of {} ended the worker on {}: {}",
+                                                 problem_.op, problem_.text(), end->reason));
+      trial->reason += fmt::format(" (in {})", end->stage);
+      const bool retry = end->stage.empty() || (!fresh && end->status == Status::kCrashed);
       if (retry && tries < 2) continue;
       return;
     }

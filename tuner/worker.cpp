@@ -54,8 +54,8 @@ class Worker {
   };
 
   Json handle(const Message& request) {
-    stage("accepted");
     const std::string what = request.head.at("do");
+    stage(what);
     if (what == "open") return open(request.head);
     if (what == "problem") return problem(request);
     if (what == "trial") return trial(request);

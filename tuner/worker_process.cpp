@@ -91,9 +91,9 @@ void WorkerProcess::end() {
   kill_strays(-1);
 }
 
-WorkerEnd WorkerProcess::reap(bool accepted, const Json& last_words) {
+WorkerEnd WorkerProcess::reap(const std::string& stage, const Json& last_words) {
   WorkerEnd result;
-  result.accepted = accepted;
+  result.stage = stage;
   int status = 0;
   pid_t done = 0;
   for (const Deadline deadline = std::chrono::steady_clock::now() + kLastBreath;
@@ -130,13 +130,12 @@ WorkerEnd WorkerProcess::reap(bool accepted, const Json& last_words) {
 
 std::variant<Message, WorkerEnd> WorkerProcess::request(Json head, std::string_view blob,
                                                         double limit_s, bool (*interrupted)()) {
-  bool accepted = false;
+  std::string stage;
   Json last_words = Json::object();
-  if (!alive()) return WorkerEnd{Status::kCrashed, "the worker is gone", false, false};
+  if (!alive()) return WorkerEnd{Status::kCrashed, "the worker is gone", "", false};
   const std::int64_t id = ++requests_;
   head["id"] = id;
   const Deadline deadline = in(limit_s);
-  std::string stage = "start";
   try {
     wire_->send(std::move(head), blob, deadline);
     while (std::optional<Message> message = wire_->receive(deadline, interrupted)) {
@@ -146,21 +145,20 @@ std::variant<Message, WorkerEnd> WorkerProcess::request(Json head, std::string_v
       } else if (answer.value("id", std::int64_t{0}) != id) {
         throw Error(Code::kIo, "an answer to another question");
       } else if (answer.contains("stage")) {
-        accepted = true;
         stage = answer.value("stage", stage);
       } else {
         return std::move(*message);
       }
     }
   } catch (const Error&) {
-    return reap(accepted, last_words);
+    return reap(stage, last_words);
   } catch (const Json::exception&) {
-    return reap(accepted, last_words);
+    return reap(stage, last_words);
   }
   const bool asked = interrupted != nullptr && interrupted();
   end();
   return WorkerEnd{Status::kTimeout, fmt::format("no end of '{}' after {:.1f} s", stage, limit_s),
-                   accepted, asked};
+                   stage, asked};
 }
 
 }  // namespace hone

@@ -17,7 +17,7 @@ namespace hone {
 struct WorkerEnd {
   Status status = Status::kCrashed;  // crashed, timeout, out_of_bounds or forked
   std::string reason;
-  bool accepted = false;  // the worker had taken the request: what it asked for is to blame
+  std::string stage;  // how far it got: "" when it never took the request
   bool interrupted = false;
 };
 
@@ -40,7 +40,7 @@ class WorkerProcess {
   void end();
 
  private:
-  WorkerEnd reap(bool accepted, const Json& last_words);
+  WorkerEnd reap(const std::string& stage, const Json& last_words);
   pid_t process_ = -1;
   std::unique_ptr<Wire> wire_;
   std::int64_t requests_ = 0;
