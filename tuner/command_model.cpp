@@ -72,7 +72,7 @@ int run(const Words& words) {
 }
 
 const RegisterCommand registered({"model",
-                                  "list the problems of a model with their share of its work",
+                                  "lists the problems of a model with their share of its work",
                                   run});
 
 }  // namespace
