@@ -125,16 +125,24 @@ TEST(CpuPool, PinsEachWorkerToACoreOfItsOwn) {
   const std::vector<int> both = cpus(2);
   if (both[0] == both[1]) GTEST_SKIP() << "one core only";
   CpuPool pool(both);
-  const CpuPin pin;
-  Places places;
-  places.expected = 2;
-  places.cpu_of_thread = std::vector<std::atomic<int>>(2);
-  places.cores_allowed = std::vector<std::atomic<int>>(2);
-  Places* const slots = &places;
-  const std::int64_t grid[3] = {2, 1, 1};
-  pool.run(&note_place, &slots, grid, 2, 2);
-  EXPECT_EQ(places.cores_allowed[1], 1);
-  EXPECT_NE(places.cpu_of_thread[0], places.cpu_of_thread[1]) << "caller and worker share a core";
+  for (const int caller : both) {
+    cpu_set_t before;
+    ::sched_getaffinity(0, sizeof before, &before);
+    cpu_set_t here;
+    CPU_ZERO(&here);
+    CPU_SET(static_cast<std::size_t>(caller), &here);
+    ::sched_setaffinity(0, sizeof here, &here);
+    Places places;
+    places.expected = 2;
+    places.cpu_of_thread = std::vector<std::atomic<int>>(2);
+    places.cores_allowed = std::vector<std::atomic<int>>(2);
+    Places* const slots = &places;
+    const std::int64_t grid[3] = {2, 1, 1};
+    pool.run(&note_place, &slots, grid, 2, 2);
+    ::sched_setaffinity(0, sizeof before, &before);
+    EXPECT_EQ(places.cores_allowed[1], 1);
+    EXPECT_NE(places.cpu_of_thread[0], places.cpu_of_thread[1]) << "caller and worker share a core";
+  }
 }
 
 TEST(CpuPool, WorksInAForkedChild) {
