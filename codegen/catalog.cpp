@@ -120,8 +120,10 @@ void Catalog::finish() {
     Template variant = parse_template(op->second, text, origins_[path]);
     // Variants of one idea for several backends may share a stem; the extension keeps them apart.
     if (file.extension() != ".cpp") variant.variant += file.extension().string();
+    // The reference belongs to it: a verdict of another reference is worth nothing.
     variant.hash = hash_of(contract_of(text) + content_hash("include/types.h", hashes).text() +
-                           content_hash(path, hashes).text());
+                           content_hash(path, hashes).text() +
+                           content_hash(op->first + "/reference.cpp", hashes).text());
     variants_[op->first].push_back(std::move(variant));
   }
 }

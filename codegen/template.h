@@ -52,7 +52,7 @@ struct Template {
   std::vector<Launch> launches;
   std::vector<std::pair<std::string, Expression>> start;
   std::string text;  // the whole file
-  Hash hash;         // of the normalised file with its includes
+  Hash hash;         // of the normalised file, its includes, its contract and the reference
 
   // problem scope + limits -> may this variant serve it? Dynamic dims that are absent from the
   // scope make the parts of `when` that need them count as true.

@@ -35,9 +35,11 @@ Roofline roofline(const Op& op, const Values& scope, const Values& limits,
     if (argument->cold) cold += bytes;
   }
   const auto cost = static_cast<double>(op.cost_bytes(scope));
-  const double moved_cold = std::min(cold, cost);
+  // What is read only in part (a gather) is the same part in every call: it sits in a cache.
+  const bool partial = cost < total;
+  const double moved_cold = partial ? 0 : cold;
   const double moved_hot = cost - moved_cold;
-  const double hot_footprint = total - cold;
+  const double hot_footprint = partial ? cost : total - cold;
 
   const double units = std::max(1.0, limit(limits, "units"));
   double hot_gbps = ceiling(ceilings, "read_gbps");
@@ -64,10 +66,8 @@ Roofline roofline(const Op& op, const Values& scope, const Values& limits,
   Roofline result;
   result.bound_s = std::max({over(flops, peak), over(moved_cold, ceiling(ceilings, "read_gbps")),
                              over(moved_hot, hot_gbps)});
-  // Cold arguments that are read only in part (a gather) may sit in a cache all the same.
-  const double surely_cold = cost >= total ? cold : 0;
   result.floor_s =
-      std::max({over(flops, highest_peak), over(surely_cold, ceiling(ceilings, "read_gbps")),
+      std::max({over(flops, highest_peak), over(moved_cold, ceiling(ceilings, "read_gbps")),
                 over(cost, highest_speed)}) /
       kFloorSlack;
   return result;
