@@ -12,18 +12,20 @@
 //! start        unroll=2,ahead=1,store=cached,block=1,threads=1
 #include "rows.h"
 
-typedef i8 bytes_vec __attribute__((vector_size(HONE_SIMD_BYTES / 4)));  // as many lanes as vec
+// `lanes` bytes as f32. Widened in two steps: compilers take a step of four apart into scalars.
 inline vec widen(const i8 *p) {
-  bytes_vec v;
+  typedef i8 narrow_t __attribute__((vector_size(HONE_SIMD_BYTES / 4)));
+  typedef i16 wide_t __attribute__((vector_size(HONE_SIMD_BYTES / 2)));
+  narrow_t v;
   __builtin_memcpy(&v, p, sizeof v);
-  return to_vec(__builtin_convertvector(v, ivec));
+  return to_vec(__builtin_convertvector(__builtin_convertvector(v, wide_t), ivec));
 }
-// Low nibbles, or the high ones.
+// Low nibbles, or with shift 4 the high ones.
 inline vec nibbles(const u8 *p, int shift) {
-  typedef u8 nibbles_vec __attribute__((vector_size(HONE_SIMD_BYTES / 4)));
-  nibbles_vec v;
+  typedef u8 narrow_t __attribute__((vector_size(HONE_SIMD_BYTES / 4)));
+  narrow_t v;
   __builtin_memcpy(&v, p, sizeof v);
-  return to_vec((__builtin_convertvector(v, ivec) >> shift) & 15);
+  return to_vec((__builtin_convertvector(__builtin_convertvector(v, uvec16), ivec) >> shift) & 15);
 }
 
 constexpr i64 row_bytes = (sizeof(table_t) <= 4 ? cols : cols / 32) * i64(sizeof(table_t));
