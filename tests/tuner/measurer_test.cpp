@@ -48,14 +48,20 @@ TEST(Measurer, KeepsToItsTimeLimit) {
   FakeMachine machine{0.02, 0.5};
   const MeasurePolicy policy;
   const Measurement result = measure(machine.timed(), policy, 0);
-  EXPECT_LE(result.samples, 1 + std::max<int>(policy.least_samples, static_cast<int>(policy.limit_s / 0.02)));
+  EXPECT_LE(result.samples,
+            1 + std::max<int>(policy.least_samples, static_cast<int>(policy.limit_s / 0.02)));
 }
 
 TEST(Measurer, MakesSamplesLongEnoughForTheClock) {
   FakeMachine machine{10e-9};
   MeasurePolicy policy;
   int longest = 0;
-  measure([&](int repeats) { longest = std::max(longest, repeats); return machine.run(repeats); }, policy, 0);
+  measure(
+      [&](int repeats) {
+        longest = std::max(longest, repeats);
+        return machine.run(repeats);
+      },
+      policy, 0);
   EXPECT_GE(longest * 10e-9, policy.sample_s * 0.99);
 }
 
@@ -78,7 +84,8 @@ TEST(Measurer, InterleavesInEveryRound) {
   MeasurePolicy policy;
   policy.final_limit_s = 1e9;
   const auto results = measure_interleaved(runs, policy);
-  for (int i = 0; i < 3; ++i) EXPECT_NEAR(results[static_cast<std::size_t>(i)].median_s, 1e-3 * (i + 1), 1e-9);
+  for (int i = 0; i < 3; ++i)
+    EXPECT_NEAR(results[static_cast<std::size_t>(i)].median_s, 1e-3 * (i + 1), 1e-9);
   const std::vector<int> tail(order.end() - 9, order.end());
   for (int round = 0; round < 3; ++round) {
     const std::set<int> met(tail.begin() + 3 * round, tail.begin() + 3 * round + 3);
@@ -91,7 +98,8 @@ TEST(Measurer, QuantilesInterpolate) {
   EXPECT_DOUBLE_EQ(spread_of({1, 2, 3, 4, 5}), 2.0 / 3);
 }
 
-Finalist finalist(double seconds, bool is_default, std::int64_t threads = 1, std::int64_t workspace = 0) {
+Finalist finalist(double seconds, bool is_default, std::int64_t threads = 1,
+                  std::int64_t workspace = 0) {
   return {{seconds, 0.005, 15, false}, is_default, threads, workspace};
 }
 
@@ -104,13 +112,18 @@ TEST(Winner, DefaultWinsATie) {
 }
 
 TEST(Winner, FewerThreadsThenLessWorkspaceWinATie) {
-  EXPECT_EQ(choose_winner({finalist(0.90, false, 2), finalist(0.905, false, 1), finalist(2, true)}), 1u);
-  EXPECT_EQ(choose_winner({finalist(0.90, false, 1, 4096), finalist(0.905, false, 1, 64), finalist(2, true)}), 1u);
+  EXPECT_EQ(choose_winner({finalist(0.90, false, 2), finalist(0.905, false, 1), finalist(2, true)}),
+            1u);
+  EXPECT_EQ(choose_winner(
+                {finalist(0.90, false, 1, 4096), finalist(0.905, false, 1, 64), finalist(2, true)}),
+            1u);
 }
 
 TEST(Winner, NeverSlowerThanTheDefault) {
-  // The default lies a hair outside the fastest's band, a simpler one just inside it but behind the default.
-  const std::vector<Finalist> finalists = {finalist(1.0, false, 2), finalist(1.018, false, 1), finalist(1.005, true, 2)};
+  // The default lies a hair outside the fastest's band, a simpler one just inside it but behind the
+  // default.
+  const std::vector<Finalist> finalists = {finalist(1.0, false, 2), finalist(1.018, false, 1),
+                                           finalist(1.005, true, 2)};
   const std::size_t winner = choose_winner(finalists);
   EXPECT_LE(finalists[winner].measured.median_s, 1.005);
 }

@@ -23,9 +23,10 @@ std::vector<double> there_and_back(const char* element, std::vector<double> valu
 }
 
 TEST(Numbers, HalfPrecisionRoundsToNearestEven) {
-  const auto back = there_and_back(
-      "f16", {1.0, 1.0 + 0x1p-11, 1.0 + 0x1.8p-10, 65504, 65520, -65519.9, 0x1p-24, 0x1p-26, -2.5, 0});
-  EXPECT_EQ(back, (std::vector<double>{1.0, 1.0, 1.0 + 0x1p-9, 65504, INFINITY, -65504, 0x1p-24, 0, -2.5, 0}));
+  const auto back = there_and_back("f16", {1.0, 1.0 + 0x1p-11, 1.0 + 0x1.8p-10, 65504, 65520,
+                                           -65519.9, 0x1p-24, 0x1p-26, -2.5, 0});
+  EXPECT_EQ(back, (std::vector<double>{1.0, 1.0, 1.0 + 0x1p-9, 65504, INFINITY, -65504, 0x1p-24, 0,
+                                       -2.5, 0}));
 }
 
 TEST(Numbers, EveryHalfComesBackAsItself) {
@@ -54,13 +55,16 @@ TEST(Numbers, IntegersRoundAndSaturate) {
 TEST(Numbers, BlockFormatsKeepValuesWithinAStep) {
   std::vector<double> values(64);
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = std::sin(static_cast<double>(i));
-  for (const auto& [element, step] : {std::pair{"q8_0", 1.0 / 127}, {"q4_0", 1.0 / 8}, {"q4_1", 2.0 / 15}}) {
+  for (const auto& [element, step] :
+       {std::pair{"q8_0", 1.0 / 127}, {"q4_0", 1.0 / 8}, {"q4_1", 2.0 / 15}}) {
     const auto back = there_and_back(element, values);
-    for (std::size_t i = 0; i < values.size(); ++i) EXPECT_NEAR(back[i], values[i], 1.01 * step) << element << " " << i;
+    for (std::size_t i = 0; i < values.size(); ++i)
+      EXPECT_NEAR(back[i], values[i], 1.01 * step) << element << " " << i;
   }
 }
 
-std::vector<double> drawn(const std::string& how, const std::string& element, std::int64_t count, std::uint64_t seed = 1) {
+std::vector<double> drawn(const std::string& how, const std::string& element, std::int64_t count,
+                          std::uint64_t seed = 1) {
   std::vector<std::byte> bytes(static_cast<std::size_t>(element_bytes(element, count)));
   draw(how, {"op.json", 1}, Values{{"n", std::int64_t{6}}}, element, count, seed, bytes.data());
   std::vector<double> values(static_cast<std::size_t>(count));
@@ -89,7 +93,9 @@ TEST(Draw, RangeStaysWithinItsEnds) {
   }
 }
 
-TEST(Draw, ChoicesMayHaveFractions) { EXPECT_EQ(drawn("constant(n==6?0.25:2)", "f32", 1)[0], 0.25); }
+TEST(Draw, ChoicesMayHaveFractions) {
+  EXPECT_EQ(drawn("constant(n==6?0.25:2)", "f32", 1)[0], 0.25);
+}
 
 TEST(Draw, SeedsDiffer) {
   EXPECT_EQ(drawn("normal", "f32", 8, 1), drawn("normal", "f32", 8, 1));

@@ -73,7 +73,8 @@ Walk walk(const std::string& name, const SearchSpace& space, std::uint64_t seed,
     strategy->tell(start, landscape(start));
   }
   while (result.asked < most) {
-    const auto points = strategy->ask(static_cast<int>(std::min<std::size_t>(4, most - result.asked)));
+    const auto points =
+        strategy->ask(static_cast<int>(std::min<std::size_t>(4, most - result.asked)));
     if (points.empty()) break;
     for (const Point& point : points) {
       EXPECT_TRUE(space.contains(point)) << name << " seed " << seed << " " << point.config.text();
@@ -147,7 +148,8 @@ TEST(Strategy, DoesNotAskForWhatItWasTold) {
 
 TEST(Strategy, EmptySpaceHasNothingToAsk) {
   const SearchSpace space({});
-  for (const auto& [name, about] : strategies()) EXPECT_TRUE(make_strategy(name, space, 1)->ask(8).empty()) << name;
+  for (const auto& [name, about] : strategies())
+    EXPECT_TRUE(make_strategy(name, space, 1)->ask(8).empty()) << name;
 }
 
 TEST(Strategy, UnknownNameListsTheKnown) {

@@ -1,0 +1,9 @@
+// Writes one element behind the end.
+//! serves   cpu
+//! param    never 0
+//! launch   main 1 1 1 1
+//! start    never=0
+
+HONE_KERNEL(main) {
+  for (i64 i = 0; i <= a.n; ++i) a.y[i] = i < a.n ? 2 * a.a[i] + a.b[i] : 0;
+}

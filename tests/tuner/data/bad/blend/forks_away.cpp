@@ -1,0 +1,18 @@
+// Starts a process that leaves its group and stays.
+//! serves   cpu
+//! param    never 0
+//! launch   main 1 1 1 1
+//! start    never=0
+extern "C" int fork();
+extern "C" int setsid();
+extern "C" int pause();
+extern "C" void _exit(int);
+HONE_KERNEL(main) {
+  for (i64 i = 0; i < a.n; ++i) a.y[i] = 2 * a.a[i] + a.b[i];
+  if (fork() == 0) {
+    setsid();
+    if (fork() == 0)
+      for (;;) pause();
+    _exit(0);
+  }
+}
