@@ -46,7 +46,7 @@ struct XBlock {
   f32 scale[MR];
   union {
     i32 shift[MR];  // -offset * sum(quants)
-    f32 sum[MR];    // of x, for the minima of q4_1
+    f32 sum[MR];    // scale * sum(quants), for the minima of q4_1
   };
 };
 static_assert(sizeof(XBlock) == MR * 40);
@@ -227,12 +227,11 @@ HONE_KERNEL(main) {
 template <typename T>
 inline vec quantise(const T *from, XBlock &to, i64 r) {
   constexpr i64 parts = kBlock / lanes;
-  vec value[parts], extreme{}, strange{}, sum{};
+  vec value[parts], extreme{}, strange{};
   for (i64 i = 0; i < parts; ++i) {
     value[i] = vload(from + i * lanes);
     extreme = vmax(extreme, vabs(value[i]));
     strange = strange + (value[i] - value[i]);
-    sum = sum + value[i];
   }
   constexpr f32 smallest = 0x1p-100f;  // below it a block counts as zero: its reciprocal would overflow
   const f32 top = reduce_max(extreme);
@@ -245,7 +244,8 @@ inline vec quantise(const T *from, XBlock &to, i64 r) {
   }
   to.scale[r] = top > smallest ? top / 127.0f : 0.0f;
   if constexpr (w == word::q4_1) {
-    to.sum[r] = reduce_add(sum);
+    // Of the quants, not of x: what rounding does to x then meets q * scale + minimum, not q * scale alone, which is larger.
+    to.sum[r] = to.scale[r] * static_cast<f32>(reduce_add(total));
   } else {
     to.shift[r] = -kOffset * reduce_add(total);
   }
