@@ -3,96 +3,108 @@
 namespace hone::prove {
 namespace {
 
-// Where element 0 of token j of a head of the cache lies.
-std::size_t cache_at(const Call& call, std::int64_t sequence, std::int64_t head, std::int64_t j) {
-  const std::int64_t kv_heads = call["kv_heads"], cap = call["cap"], page = call["page"];
-  std::int64_t row = 0;
-  if (call.is("layout", "tokens")) {
-    row = (sequence * cap + j) * kv_heads + head;
-  } else if (call.is("layout", "heads")) {
-    row = (sequence * kv_heads + head) * cap + j;
-  } else {
-    const std::int64_t pages = (cap + page - 1) / page;
-    const auto number = static_cast<std::int64_t>(
-        call.x("block_table")[static_cast<std::size_t>(sequence * pages + j / page)]);
-    row = (number * page + j % page) * kv_heads + head;
-  }
-  return static_cast<std::size_t>(row * call["d"]);
-}
+// Where things lie and what hides them, read from a call once.
+struct Shape {
+  explicit Shape(const Call& given)
+      : call(given),
+        q(call["q"]),
+        cap(call["cap"]),
+        heads(call["heads"]),
+        kv_heads(call["kv_heads"]),
+        d(call["d"]),
+        window(call["window"]),
+        page(call["page"]),
+        pages((cap + page - 1) / page),
+        layout(call.scope.word("layout")),
+        full(call.is("mask", "full")),
+        capped(call.is("softcap", "yes")),
+        sloped(call.is("alibi", "yes")) {}
 
-std::vector<std::int64_t> visible(const Call& call, std::int64_t position, std::int64_t length) {
-  std::vector<std::int64_t> keys;
-  const std::int64_t window = call["window"];
-  for (std::int64_t j = 0; j < length; ++j)
-    if ((call.is("mask", "full") || j <= position) &&
-        (window == 0 || std::abs(position - j) < window))
-      keys.push_back(j);
-  return keys;
-}
+  std::int64_t length(std::int64_t sequence) const {
+    return static_cast<std::int64_t>(call.x("lens")[static_cast<std::size_t>(sequence)]);
+  }
+  // Element 0 of token j of a head of the cache.
+  std::size_t at(std::int64_t sequence, std::int64_t head, std::int64_t j) const {
+    std::int64_t row = 0;
+    if (layout == "tokens") {
+      row = (sequence * cap + j) * kv_heads + head;
+    } else if (layout == "heads") {
+      row = (sequence * kv_heads + head) * cap + j;
+    } else {
+      const auto number = static_cast<std::int64_t>(
+          call.x("block_table")[static_cast<std::size_t>(sequence * pages + j / page)]);
+      row = (number * page + j % page) * kv_heads + head;
+    }
+    return static_cast<std::size_t>(row * d);
+  }
+  bool visible(std::int64_t position, std::int64_t j) const {
+    return (full || j <= position) && (window == 0 || std::abs(position - j) < window);
+  }
+
+  const Call& call;
+  std::int64_t q, cap, heads, kv_heads, d, window, page, pages;
+  std::string layout;
+  bool full, capped, sloped;
+};
 
 // One row of the output: a query token's head.
-void attend(const Call& call, std::int64_t sequence, std::int64_t token, std::int64_t head,
+void attend(const Shape& shape, std::int64_t sequence, std::int64_t token, std::int64_t head,
             double* out) {
-  const auto d = static_cast<std::size_t>(call["d"]);
-  const auto length = static_cast<std::int64_t>(call.x("lens")[static_cast<std::size_t>(sequence)]);
-  const std::int64_t position = length - call["q"] + token;
-  const std::int64_t kv_head = head / (call["heads"] / call["kv_heads"]);
-  const double* query = &call.x(
-      "query")[static_cast<std::size_t>((sequence * call["q"] + token) * call["heads"] + head) * d];
-  const std::vector<std::int64_t> keys = visible(call, position, length);
-  std::fill_n(out, d, 0.0);
-  if (keys.empty()) return;
+  const Call& call = shape.call;
+  const auto d = static_cast<std::size_t>(shape.d);
+  const std::int64_t length = shape.length(sequence), position = length - shape.q + token;
+  const std::int64_t kv_head = head / (shape.heads / shape.kv_heads);
+  const double* query = &call.x("query")[static_cast<std::size_t>(
+      ((sequence * shape.q + token) * shape.heads + head) * shape.d)];
+  const std::vector<double>&keys = call.x("k"), &values = call.x("v");
   double scale = call.scalar("scale", 0);
   if (scale == 0) scale = 1 / std::sqrt(static_cast<double>(d));
   const double cap = call.scalar("softcap_value", 50);
-  std::vector<double> scores;
+  const double slope = shape.sloped ? call.x("slopes")[static_cast<std::size_t>(head)] : 0;
+  std::vector<std::pair<double, std::size_t>> scores;  // and where the token lies
   double most = -kInfinity, sum = 0;
-  for (std::int64_t j : keys) {
-    const double* k = &call.x("k")[cache_at(call, sequence, kv_head, j)];
+  for (std::int64_t j = 0; j < length; ++j) {
+    if (!shape.visible(position, j)) continue;
+    const std::size_t at = shape.at(sequence, kv_head, j);
     double s = 0;
-    for (std::size_t e = 0; e < d; ++e) s += query[e] * k[e];
+    for (std::size_t e = 0; e < d; ++e) s += query[e] * keys[at + e];
     s *= scale;
-    if (call.is("softcap", "yes")) s = cap * std::tanh(s / cap);
-    if (call.is("alibi", "yes"))
-      s -= call.x("slopes")[static_cast<std::size_t>(head)] *
-           static_cast<double>(std::abs(position - j));
-    scores.push_back(s);
+    if (shape.capped) s = cap * std::tanh(s / cap);
+    if (shape.sloped) s -= slope * static_cast<double>(std::abs(position - j));
+    scores.emplace_back(s, at);
     if (!(s <= most)) most = s;
   }
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    const double p = std::exp(scores[i] - most);
-    const double* v = &call.x("v")[cache_at(call, sequence, kv_head, keys[i])];
+  std::fill_n(out, d, 0.0);
+  if (scores.empty()) return;
+  for (const auto& [score, at] : scores) {
+    const double p = std::exp(score - most);
     sum += p;
-    for (std::size_t e = 0; e < d; ++e) out[e] += p * v[e];
+    for (std::size_t e = 0; e < d; ++e) out[e] += p * values[at + e];
   }
   for (std::size_t e = 0; e < d; ++e) out[e] /= sum;
 }
 
 // What lies in the cache beyond a sequence's end, and which page holds it, is anything.
 void spoil_unused(Random& random, Call& call) {
+  const Shape shape(call);
   for (const char* name : {"k", "v"}) {
     Tensor& cache = call.in[name];
     std::vector<double> spoilt(cache.values.size(), kNaN);
     for (std::int64_t sequence = 0; sequence < call["batch"]; ++sequence)
-      for (std::int64_t head = 0; head < call["kv_heads"]; ++head)
-        for (std::int64_t j = 0;
-             j < static_cast<std::int64_t>(call.x("lens")[static_cast<std::size_t>(sequence)]);
-             ++j) {
-          const std::size_t at = cache_at(call, sequence, head, j);
-          std::copy_n(&cache.values[at], call["d"], &spoilt[at]);
+      for (std::int64_t head = 0; head < shape.kv_heads; ++head)
+        for (std::int64_t j = 0; j < shape.length(sequence); ++j) {
+          const std::size_t at = shape.at(sequence, head, j);
+          std::copy_n(&cache.values[at], shape.d, &spoilt[at]);
         }
     cache.values = std::move(spoilt);
     cache.store();
   }
-  if (!call.is("layout", "paged")) return;
+  if (shape.layout != "paged") return;
   Tensor& table = call.in["block_table"];
-  const std::int64_t page = call["page"], pages = (call["cap"] + page - 1) / page;
-  for (std::size_t i = 0; i < table.values.size(); ++i) {
-    const auto sequence = static_cast<std::int64_t>(i) / pages,
-               entry = static_cast<std::int64_t>(i) % pages;
-    if (static_cast<double>(entry * page) >= call.x("lens")[static_cast<std::size_t>(sequence)])
-      table.values[i] = one_of(random, {-1.0, 2147483647.0, -2147483648.0});
-  }
+  for (std::int64_t i = 0; i < std::ssize(table.values); ++i)
+    if (i % shape.pages * shape.page >= shape.length(i / shape.pages))
+      table.values[static_cast<std::size_t>(i)] =
+          one_of(random, {-1.0, 2147483647.0, -2147483648.0});
   table.store();
 }
 
@@ -168,11 +180,12 @@ Spec attention() {
     return allowed;
   };
   spec.expect = [](const Call& call) {
-    const std::int64_t heads = call["heads"], q = call["q"], d = call["d"];
+    const Shape shape(call);
+    const std::int64_t per_sequence = shape.q * shape.heads;
     std::vector<double> out(call.x("query").size());
-    for (std::int64_t row = 0; row < call["batch"] * q * heads; ++row)
-      attend(call, row / (q * heads), row / heads % q, row % heads,
-             &out[static_cast<std::size_t>(row * d)]);
+    for (std::int64_t row = 0; row < call["batch"] * per_sequence; ++row)
+      attend(shape, row / per_sequence, row / shape.heads % shape.q, row % shape.heads,
+             &out[static_cast<std::size_t>(row * shape.d)]);
     return Outputs{{"out", std::move(out)}};
   };
   return spec;

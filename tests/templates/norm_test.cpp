@@ -24,7 +24,9 @@ Spec norm() {
   spec.harden = [](Random& random, Call& call) {
     const std::int64_t cols = call["cols"];
     std::vector<double>& x = call.in["x"].values;
-    const double mean = call.is("x", "f32") ? 100 : 4;
+    // op.json leaves open whether the sum is rounded before it is normalised: to bf16 that shows
+    // when the mean is large.
+    const double mean = call.is("x", "f32") ? 100 : call.is("residual", "add") ? 0 : 4;
     for (double& value : x) value += mean;
     const std::int64_t row = within(random, 0, call["rows"] - 1);
     for (std::int64_t c = 0; c < cols; ++c) x[static_cast<std::size_t>(row * cols + c)] = 0;

@@ -535,7 +535,8 @@ void prove_sampled_configs(const Spec& spec) {
     for (int i = 0; i < samples(8) && !tally.enough(); ++i)
       if (auto sample = draw_sample(spec, variant, device->target(), false, coverage, random))
         prove_config(spec, variant, device->target(), *device, *sample, random, tally);
-    EXPECT_GT(tally.calls, 0) << "no drawn problem is served by " << variant.variant;
+    EXPECT_TRUE(tally.calls > 0 || device->target().limits.integer("units") == 1)
+        << "no drawn problem is served by " << variant.variant;
     tally.print(fmt::format("{} {}", spec.op, variant.variant));
   }
 }
