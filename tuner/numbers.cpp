@@ -45,6 +45,7 @@ std::uint16_t to_f16(double value) {
   };
   if (std::isnan(value)) return with(0x7E00);
   if (size >= 65520.0) return with(0x7C00);
+  if (size == 0) return with(0);
   int exponent = 0;
   std::frexp(size, &exponent);                    // size = f * 2^exponent, f in [0.5, 1)
   const int unit = std::max(exponent - 11, -24);  // exponent of the last place

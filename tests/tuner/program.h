@@ -42,8 +42,8 @@ class Program {
   pid_t process_ = -1;
   int output_ = -1;
   std::string buffer_;
-  std::filesystem::path error_file_;
   Scratch scratch_;
+  std::filesystem::path error_file_;
 };
 
 // Processes that a tuner's worker, or what it started, left behind: empty within a few seconds when
