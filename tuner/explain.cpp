@@ -142,18 +142,21 @@ class Explainer {
       return verdict(Verdict::kChosen, trial.preference > 0 ? "chosen: first of the final round"
                                                             : "chosen: lowest median");
     }
-    if (winner != winners_.end()) {
-      return verdict(Verdict::kOfLayout, "the best of its layout");
-    }
+    if (winner != winners_.end()) return verdict(Verdict::kOfLayout, "the best of its layout");
     const Best* best = best_of_layout(trial.layout);
-    const bool finalists = best != nullptr && best->preference > 0;
+    const auto times = [&](std::int64_t own, std::int64_t winners) {
+      return fmt::format("{:.2f} times the winner's time",
+                         static_cast<double>(own) / static_cast<double>(winners));
+    };
     if (best == nullptr) return verdict(Verdict::kSlower, "slower");
-    const double ratio =
-        static_cast<double>(trial.median_ns) / static_cast<double>(best->median_ns);
-    verdict(Verdict::kSlower, ratio >= 1 ? fmt::format("{:.2f} times the winner's time", ratio)
-                              : trial.preference ? "behind in the final round"
-                              : finalists        ? "faster once, but not among the finalists"
-                                                 : "behind");
+    if (trial.preference > 0) {
+      return verdict(Verdict::kSlower,
+                     fmt::format("place {} of the final round: {}", trial.preference,
+                                 times(time_of(trial), time_of(*best))));
+    }
+    verdict(Verdict::kSlower, trial.median_ns < best->median_ns
+                                  ? "faster once, but in no final round"
+                                  : times(trial.median_ns, best->median_ns));
   }
 
   const Best* best_of_layout(const std::string& layout) const {
