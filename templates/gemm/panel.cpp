@@ -24,7 +24,7 @@
 //! workspace     pack_x * round_up(m, MR) * ceil_div(k, chunk) * 64
 //! launch        prepare ceil_div(m, MR) 1 1 threads if pack_x == 1
 //! launch        main ceil_div(n, NR * panels) ceil_div(m, MR * tiles) 1 threads
-//! start         MR=registers>=32?12:4,NV=2,pack_x=x==f32||pairs?0:1,unroll=2,ahead=1024,tiles=4096,panels=4,threads=units
+//! start         MR=registers>=32?12:4,NV=2,pack_x=x==f32||pairs?0:1,unroll=1,ahead=1024,tiles=4096,panels=4,threads=units
 #include "dot.h"
 #include "gemm.h"
 
@@ -129,23 +129,23 @@ HONE_KERNEL(main) {
 }
 
 // A tile of x: for each chunk of k a line per row. What lies beyond m or k is zero.
-HONE_KERNEL(prepare) {
+inline void pack_tile(const Args &a, i64 first_row, u8 *to) {
   using Word = decltype([] {
     if constexpr (pairs) return bf16{}; else return f32{};
   }());
-  constexpr i64 chunks = ceil_div(k, chunk);
-  u8 *to = a.workspace + b.x * chunks * MR * kLine;
-  for (i64 r = 0; r < MR; ++r) {
-    const i64 row = b.x * MR + r;
-    for (i64 c = 0; c < chunks; ++c) {
-      Word *line = reinterpret_cast<Word *>(to + (c * MR + r) * kLine);
+  for (i64 c = 0; c < ceil_div(k, chunk); ++c) {
+    for (i64 row = first_row; row < first_row + MR; ++row, to += kLine) {
       for (i64 i = 0; i < chunk; i += lanes) {
         const x_t *from = a.x + row * k + c * chunk + i;
         const i64 left = row < a.m ? k - c * chunk - i : 0;
-        vstore(line + i, left >= lanes ? vload(from) : left > 0 ? vload(from, left) : vec{});
+        vstore(reinterpret_cast<Word *>(to) + i, left >= lanes ? vload(from) : left > 0 ? vload(from, left) : vec{});
       }
     }
   }
+}
+
+HONE_KERNEL(prepare) {
+  if constexpr (pack_x) pack_tile(a, b.x * MR, a.workspace + b.x * MR * ceil_div(k, chunk) * kLine);
 }
 
 HONE_PACK(w) {

@@ -28,7 +28,7 @@
 //! workspace     round_up(m, MR) * (row_bytes + 4)
 //! launch        prepare ceil_div(m, MR) 1 1 threads
 //! launch        main ceil_div(n, NR * panels) ceil_div(m, MR * tiles) 1 threads
-//! start         MR=registers>=32?quantised?6:12:2,NV=2,together=quantised?2:1,pack_x=1,unroll=4,ahead=1024,tiles=4096,panels=4,threads=units
+//! start         MR=registers>=32?quantised?6:12:2,NV=2,together=quantised?2:1,pack_x=1,unroll=1,ahead=1024,tiles=4096,panels=4,threads=units
 #include "dot.h"
 #include "gemm.h"
 

@@ -14,7 +14,7 @@ inline vec activate(vec v) {
 template <typename A>
 inline void finish_vector(const A &a, i64 row, i64 column, i64 columns, vec value) {
   const i64 at = row * n + column;
-  const auto read = [&](const auto *p) { return columns == lanes ? vload(p) : vload(p, columns); };
+  const auto read = [&](const auto *p) { return vload(p, columns); };
   if constexpr (x == word::s8) value = value * (read(a.w_scale + column) * a.x_scale[row]);
   if constexpr (biased) value = value + read(a.bias + column);
   if constexpr (gated) {
@@ -23,11 +23,7 @@ inline void finish_vector(const A &a, i64 row, i64 column, i64 columns, vec valu
     value = activate(value);
   }
   if constexpr (epilogue == word::residual || epilogue == word::bias_residual) value = value + read(a.residual + at);
-  if (columns == lanes) {
-    vstore(a.y + at, value);
-  } else {
-    vstore(a.y + at, value, columns);
-  }
+  vstore(a.y + at, value, columns);
 }
 
 // A tile of `rows` rows by `vectors` vectors. Not inlined, and so compiled once for all heights of tile.
