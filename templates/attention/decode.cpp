@@ -148,8 +148,12 @@ static void probabilities(const Args &a, word mode, const State &s, i64 count, i
     vec top = broadcast(kNegativeInfinity);
     for (i64 t = 0; t < whole; t += lanes) {
       vec v = finish_scores(a, vload(scores + t), kv_head * group + h, distance - t);
-      if (t + lanes > count) v = select(iota() < static_cast<i32>(count - t), v, broadcast(kNegativeInfinity));
-      vstore(scores + t, v);
+      if (t + lanes > count) {
+        v = select(iota() < static_cast<i32>(count - t), v, broadcast(kNegativeInfinity));
+        vstore(scores + t, v);
+      } else if constexpr (finishing) {
+        vstore(scores + t, v);
+      }
       top = vmax(top, v);
     }
     largest[h] = reduce_max(top);

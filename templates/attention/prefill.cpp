@@ -19,7 +19,7 @@
 //! require  threads <= units
 //! workspace 4 * threads * scratch
 //! launch   main ceil_div(q,tokens) kv_heads batch threads
-//! start    softmax=online,rows=128,panels=256/vector_bytes,tile_rows=3*registers/8,tile_columns=2,threads=units
+//! start    softmax=online,rows=256,panels=256/vector_bytes,tile_rows=registers/8+4,tile_columns=2,threads=units
 //
 // FlashAttention in f32: a tile of query rows stays, blocks of keys and values come by. The query heads of a group are rows of one tile,
 // so that they share what is packed: keys transposed into panels [d][width], values into panels [block][width]. Both products are then
@@ -151,8 +151,10 @@ static void probabilities(const View &view, word mode, const State &s) {
         if (t < seen.low || t + lanes > seen.high) {
           const ivec at = iota() + static_cast<i32>(t);
           v = select((at >= static_cast<i32>(seen.low)) & (at < static_cast<i32>(seen.high)), v, broadcast(kNegativeInfinity));
+          vstore(scores + t, v);
+        } else if constexpr (finishing) {
+          vstore(scores + t, v);
         }
-        vstore(scores + t, v);
         top = vmax(top, v);
       }
       largest[r - r0] = reduce_max(top);

@@ -53,6 +53,7 @@ inline f32 query_factor(const A &a) {
   if constexpr (softcap == word::yes) return scale / a.softcap_value;
   else return scale * kLog2e;
 }
+constexpr bool finishing = softcap == word::yes || alibi == word::yes;  // finish_scores changes something
 // Scores of `lanes` neighbouring keys: `distance` is position of the query minus position of the first key.
 template <typename A>
 inline vec finish_scores(const A &a, vec dots, i64 head, i64 distance) {

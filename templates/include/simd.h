@@ -250,9 +250,12 @@ inline vec vexp(vec x) {
 #endif
 }
 
-// 2^x to 2 ulp; below 2^-126 it may flush to 0, overflows to infinity, NaN stays NaN.
+// 2^x to 2 ulp; below 2^-126 it may flush to 0, above 2^128 it is infinity; 2^infinity may be NaN, NaN stays NaN.
 inline vec vexp2(vec x) {
-  x = vmin(broadcast(129.0f), vmax(broadcast(-150.0f), x));
+  x = vmax(broadcast(-150.0f), x);
+#if HONE_SIMD_BYTES < 64
+  x = vmin(broadcast(129.0f), x);
+#endif
   const vec shifted = x + 0x1.8p23f;  // the low mantissa bits are the rounded exponent
   const vec n = shifted - 0x1.8p23f;
   const vec r = x - n;
