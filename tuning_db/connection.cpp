@@ -13,7 +13,6 @@ namespace hone {
 namespace {
 
 constexpr int kBusyWaitMs = 30'000;        // for another writer to finish
-constexpr int kMaxValueBytes = 128 << 20;  // of one row: beyond any kernel
 constexpr int kStepsPerCheck = 1'000'000;  // virtual machine steps of SQLite
 constexpr std::int64_t kMaxStepsPerQuery =
     5'000;  // of kStepsPerCheck: a minute and more; only a damaged file needs it
@@ -70,7 +69,7 @@ void defend(SQLite::Database& database) {
   sqlite3_db_config(handle, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, nullptr);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DQS_DDL, 0, nullptr);
-  sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, kMaxValueBytes);
+  sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, static_cast<int>(kMaxValueBytes));
   sqlite3_limit(handle, SQLITE_LIMIT_SQL_LENGTH, 64 << 10);
   sqlite3_limit(handle, SQLITE_LIMIT_COLUMN, 64);
   sqlite3_limit(handle, SQLITE_LIMIT_EXPR_DEPTH, 32);
@@ -86,80 +85,6 @@ void defend(SQLite::Database& database) {
 int count_steps(void* left) { return --*static_cast<std::int64_t*>(left) < 0 ? 1 : 0; }
 
 }  // namespace
-
-// Query
-
-Query::Query(const Connection& connection, SQLite::Statement& statement, bool& in_use)
-    : connection_(connection), statement_(statement), in_use_(&in_use) {
-  in_use = true;
-}
-
-Query::Query(const Connection& connection, std::unique_ptr<SQLite::Statement> own)
-    : connection_(connection), own_(std::move(own)), statement_(*own_) {}
-
-Query::~Query() {
-  statement_.tryReset();
-  if (in_use_ != nullptr) *in_use_ = false;
-}
-
-bool Query::step() {
-  const int code = statement_.tryExecuteStep();
-  if (code == SQLITE_ROW) return true;
-  if (code == SQLITE_DONE) return false;
-  throw connection_.failure();
-}
-
-void Query::again() { statement_.tryReset(); }
-
-bool Query::is_null(int column) const { return statement_.isColumnNull(column); }
-std::int64_t Query::integer(int column) const { return statement_.getColumn(column).getInt64(); }
-double Query::real(int column) const { return statement_.getColumn(column).getDouble(); }
-std::string Query::text(int column) const { return statement_.getColumn(column).getString(); }
-
-Hash Query::hash(int column) const {
-  const std::string bytes = text(column);
-  Hash hash;
-  if (bytes.size() != sizeof hash.high + sizeof hash.low) {
-    throw Error(Code::kDatabase,
-                fmt::format("a hash in {} has {} bytes and should have 16: the file is damaged",
-                            connection_.file().string(), bytes.size()));
-  }
-  for (std::size_t i = 0; i < 8; ++i) {
-    hash.high = hash.high << 8 | static_cast<unsigned char>(bytes[i]);
-    hash.low = hash.low << 8 | static_cast<unsigned char>(bytes[i + 8]);
-  }
-  return hash;
-}
-
-void Query::put(int index, std::int64_t value) { statement_.bind(index, value); }
-void Query::put(int index, double value) { statement_.bind(index, value); }
-void Query::put(int index, std::string_view text) {
-  check_size(text.size());
-  statement_.bind(index, std::string(text));
-}
-void Query::put(int index, std::nullptr_t) { statement_.bind(index); }
-
-void Query::put(int index, Blob blob) {
-  check_size(blob.bytes.size());
-  statement_.bind(index, blob.bytes.data(), static_cast<int>(blob.bytes.size()));
-}
-
-void Query::put(int index, const Hash& hash) {
-  std::string bytes(16, '\0');
-  for (std::size_t i = 0; i < 8; ++i) {
-    bytes[i] = static_cast<char>(hash.high >> (56 - 8 * i) & 0xff);
-    bytes[i + 8] = static_cast<char>(hash.low >> (56 - 8 * i) & 0xff);
-  }
-  put(index, Blob{bytes});
-}
-
-void Query::check_size(std::size_t bytes) const {
-  if (bytes > static_cast<std::size_t>(kMaxValueBytes)) {
-    throw connection_.failure(SQLITE_TOOBIG, fmt::format("{} bytes", bytes));
-  }
-}
-
-void Query::fail() const { throw connection_.failure(); }
 
 // Scope
 
@@ -271,9 +196,9 @@ void Connection::open_to_read(Migrations steps) {
   database_->exec("PRAGMA query_only = ON");
 
   const std::int64_t found = version(steps);
-  if (found == 0) throw unusable("is empty: nothing was ever tuned into it", kUseAnother);
   if (found < static_cast<std::int64_t>(steps.size())) {
-    // The file may be where nothing can be written: a copy in memory takes the steps.
+    // Older, or empty since its first writer was killed. It may lie where nothing can be written: a
+    // copy in memory takes the steps.
     auto copy = std::make_unique<SQLite::Database>(
         ":memory:", SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE | SQLite::OPEN_NOMUTEX);
     SQLite::Backup(*copy, *database_).executeStep(-1);
@@ -420,7 +345,7 @@ Error Connection::failure(int code, const std::string& detail) const {
       return say("makes a query run without end: it is damaged",
                  "restore a copy, or tune into a new file");
     default:
-      return say("can't be used", "run `hone db export` on it, or " + std::string(kUseAnother));
+      return say("can't be used", "restore a copy, or " + std::string(kUseAnother));
   }
 }
 

@@ -12,68 +12,11 @@
 #include <unordered_map>
 
 #include "codegen/error.h"
-#include "codegen/hash.h"
 #include "tuning_db/database.h"
+#include "tuning_db/query.h"
 #include "tuning_db/schema.h"
 
 namespace hone {
-
-// Bytes, as opposed to text.
-struct Blob {
-  std::string_view bytes;
-};
-
-class Connection;
-
-// One run of a prepared statement. Gives back its locks when it goes out of scope.
-class Query {
- public:
-  Query(const Connection& connection, SQLite::Statement& statement, bool& in_use);
-  Query(const Connection& connection, std::unique_ptr<SQLite::Statement> own);
-  ~Query();
-  Query(const Query&) = delete;
-  Query& operator=(const Query&) = delete;
-
-  // Parameters 1, 2, ... in order.
-  template <class... Parameters>
-  Query& bind(const Parameters&... parameters) {
-    try {
-      int index = 0;
-      (put(++index, parameters), ...);
-    } catch (const SQLite::Exception&) {
-      fail();
-    }
-    return *this;
-  }
-  bool step();  // true: there is a row
-  void run() {
-    while (step()) continue;
-  }
-  void again();  // ready to be bound and run anew
-
-  // Columns from 0 on.
-  bool is_null(int column) const;
-  std::int64_t integer(int column) const;
-  double real(int column) const;
-  std::string text(int column) const;  // of text and blobs: its bytes
-  Hash hash(int column) const;         // throws Error(kDatabase) unless it is a blob of 16 bytes
-
- private:
-  void put(int index, std::int64_t value);
-  void put(int index, double value);
-  void put(int index, std::string_view text);
-  void put(int index, Blob blob);
-  void put(int index, const Hash& hash);
-  void put(int index, std::nullptr_t);  // NULL
-
-  void check_size(std::size_t bytes) const;
-  [[noreturn]] void fail() const;
-
-  const Connection& connection_;
-  std::unique_ptr<SQLite::Statement> own_;
-  SQLite::Statement& statement_;
-  bool* in_use_ = nullptr;
-};
 
 class Connection {
  public:
@@ -82,7 +25,6 @@ class Connection {
 
   const std::filesystem::path& file() const { return file_; }
   Query query(std::string_view sql);  // sql: a literal, it is kept by address
-  std::int64_t last_id() const { return database_->getLastInsertRowid(); }
   std::int64_t changes() const { return database_->getChanges(); }
   bool in_transaction() const;
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -11,9 +12,9 @@
 namespace hone {
 namespace {
 
-bool same_key(const Trial& a, const Trial& b) {
-  return a.template_hash == b.template_hash && a.config == b.config;
-}
+using Key = std::pair<Hash, std::string>;  // within a device and problem
+
+Key key_of(const Trial& trial) { return {trial.template_hash, trial.config}; }
 
 }  // namespace
 
@@ -95,13 +96,15 @@ std::int64_t Database::Impl::absorb_trials(const std::vector<Trial>& trials) {
     for (Trial& trial : ours) trial.final_ns = trial.preference = 0;
   }
 
+  std::map<Key, const Trial*> known;
+  for (const Trial& trial : ours) known[key_of(trial)] = &trial;
   std::int64_t taken = 0;
   for (const Trial& theirs : trials) {
-    const auto here = std::find_if(ours.begin(), ours.end(),
-                                   [&](const Trial& trial) { return same_key(trial, theirs); });
-    const bool newer = here == ours.end() || theirs.when > here->when;
+    const auto found = known.find(key_of(theirs));
+    const Trial* here = found == known.end() ? nullptr : found->second;
+    const bool newer = here == nullptr || theirs.when > here->when;
     Trial result = newer ? theirs : *here;
-    const Trial* round = take_round ? &theirs : here != ours.end() ? &*here : nullptr;
+    const Trial* round = take_round ? &theirs : here;
     const bool placed = round != nullptr && result.status == Status::kOk;
     result.final_ns = placed ? round->final_ns : 0;
     result.preference = placed ? round->preference : 0;
