@@ -15,10 +15,11 @@ namespace hone::prove {
 namespace {
 
 constexpr std::chrono::seconds kCompileLimit{120};
-constexpr int kAttempts = 60;            // draws before a rare shape is given up
-constexpr int kCandidates = 6;           // problems of which the one that covers most is taken
-constexpr int kRounds = 6;               // calls per compiled config
-constexpr int kMostFailures = 12;        // per test: more say nothing new
+constexpr int kAttempts = 60;      // draws before a rare shape is given up
+constexpr int kCandidates = 6;     // problems of which the one that covers most is taken
+constexpr int kRounds = 6;         // calls per compiled config
+constexpr int kMostFailures = 12;  // per test: more say nothing new
+constexpr const char* kTemplates = "HONE_TEST_TEMPLATES";
 constexpr std::int64_t kAlignment = 64;  // of workspace and packed arguments
 
 // No database but none; the binaries of earlier runs of these tests.
@@ -208,7 +209,9 @@ class Resolved {
  public:
   explicit Resolved(const char* threads) {
     if (threads != nullptr) ::setenv("HONE_THREADS", threads, 1);
-    if (hone_open(nullptr, &engine_) != HONE_OK) ADD_FAILURE() << hone_error();
+    hone_options options = {};
+    options.templates = std::getenv(kTemplates);
+    if (hone_open(&options, &engine_) != HONE_OK) ADD_FAILURE() << hone_error();
     if (threads != nullptr) ::unsetenv("HONE_THREADS");
   }
   ~Resolved() {
@@ -246,7 +249,11 @@ class Resolved {
 }  // namespace
 
 const Catalog& catalog() {
-  static const Catalog all = Catalog::embedded();
+  static const Catalog all = [] {
+    Catalog catalog = Catalog::embedded();
+    if (const char* folder = std::getenv(kTemplates)) catalog.add_directory(folder);
+    return catalog;
+  }();
   return all;
 }
 

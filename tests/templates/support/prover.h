@@ -1,7 +1,8 @@
 // Proves an operator's kernels against a double-precision computation that shares nothing with
 // them: problems, inputs and configs are drawn, every result is compared.
 //
-// HONE_TEST_SAMPLES=N compiles N configs per test (default: few), HONE_TEST_SEED=N draws others.
+// HONE_TEST_SAMPLES=N compiles N configs per test (default: few), HONE_TEST_SEED=N draws others,
+// HONE_TEST_TEMPLATES=DIR takes its templates instead of those that were built in.
 #pragma once
 
 #include <gtest/gtest.h>
