@@ -130,7 +130,8 @@ void read_ffn(const Keys& keys, Model& model) {
 void read_biases(const Keys& keys, Model& model) {
   model.tied = keys.truth({"tie_word_embeddings"}, model.tied);
   if (keys.truth({"attention_bias"}, false)) model.qkv_bias = model.o_bias = true;
-  if (keys.truth({"mlp_bias", "add_bias_linear"}, false)) model.o_bias = model.ffn_bias = true;
+  if (keys.truth({"mlp_bias"}, false)) model.ffn_bias = true;
+  if (keys.truth({"add_bias_linear"}, false)) model.o_bias = model.ffn_bias = true;
   if (model.architecture == "chatglm")
     model.qkv_bias = keys.truth({"add_qkv_bias", "add_bias_linear"}, false);
   if (model.architecture == "opt" && !keys.truth({"enable_bias"}, true))

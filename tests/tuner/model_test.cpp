@@ -288,6 +288,33 @@ TEST(ModelConfig, SaysWhichValueIsOff) {
   EXPECT_THAT(with("{", R"({"num_key_value_heads": 3, )"), HasSubstr("no multiple of 3"));
 }
 
+TEST(ModelConfig, GivesBiasesToTheMatricesThatHaveThem) {
+  std::string text = kConfig;
+  text.insert(1, R"("mlp_bias": true, )");
+  EXPECT_FALSE(model_of_config(text, "tiny", "tiny.json").o_bias);
+  const auto problems = problems_of(catalog(), model_of_config(text, "tiny", "tiny.json"), {});
+  EXPECT_EQ(calls(problems, 1, "down", "gemm:m=1,n=64,k=96,w=f16,epilogue=bias"), 2);
+  EXPECT_EQ(calls(problems, 1, "o", "gemm:m=1,n=64,k=128,w=f16"), 2);
+}
+
+TEST(ModelConfig, SurvivesRandomDamage) {
+  constexpr int kRounds = 3000;
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937 random(seed);
+  const std::string characters = "0123456789-.eE,:\"{}[] truefalsn";
+  for (int round = 0; round < kRounds; ++round) {
+    std::string text = kConfig;
+    for (unsigned i = 0; i < 1 + random() % 4; ++i)
+      text[random() % text.size()] = characters[random() % characters.size()];
+    try {
+      problems_of(catalog(), model_of_config(text, "tiny", "tiny.json"), {});
+    } catch (const Error& error) {
+      ASSERT_STRNE(error.what(), "");
+    }
+  }
+}
+
 TEST(ModelConfig, ReadsAFileOrAFolderAndNamesTheModelAfterIt) {
   const auto folder = std::filesystem::path(testing::TempDir()) / "tiny-model";
   std::filesystem::create_directories(folder);
