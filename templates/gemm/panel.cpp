@@ -1,7 +1,9 @@
-// The weight lies in panels of NR columns, k-major, so that one step of k reads NR neighbours. A tile of MR rows by NR columns stays in
-// registers over the whole of k: each step broadcasts one word of x per row against NV vectors of the panel. bf16 weights keep two steps
-// of k in a 32-bit word per column: against bf16 x one dot product of pairs, against f32 x two FMAs after a shift and a mask.
-// x is read as it is, or first brought into tiles of MR lines of 64 bytes, which are contiguous, and f32 where x is bf16 and w isn't.
+// The weight lies in panels of NR columns, k-major, so that one step of k reads NR neighbours. A
+// tile of MR rows by NR columns stays in registers over the whole of k: each step broadcasts one
+// word of x per row against NV vectors of the panel. bf16 weights keep two steps of k in a 32-bit
+// word per column: against bf16 x one dot product of pairs, against f32 x two FMAs after a shift
+// and a mask. x is read as it is, or first brought into tiles of MR lines of 64 bytes, which are
+// contiguous, and f32 where x is bf16 and w isn't.
 //! serves        cpu
 //! when          x != s8 && !quantised
 //! fixed         n k
@@ -24,16 +26,18 @@
 //! workspace     pack_x * round_up(m, MR) * ceil_div(k, chunk) * 64
 //! launch        prepare ceil_div(m, MR) 1 1 threads if pack_x == 1
 //! launch        main ceil_div(n, NR * panels) ceil_div(m, MR * tiles) 1 threads
-//! start         MR=registers>=32?12:4,NV=2,pack_x=x==f32||pairs?0:1,unroll=1,ahead=1024,tiles=4096,panels=4,threads=units
+//! start         MR=registers>=32?12:4,NV=2,pack_x=x==f32||pairs?0:1,unroll=1,ahead=1024,\
+//!               tiles=4096,panels=4,threads=units
 #include "dot.h"
 #include "gemm.h"
 
-constexpr i64 kLine = 64;                                          // bytes of one row in a chunk of x
-constexpr i64 kRowStride = pack_x ? kLine : k * i64(sizeof(x_t));  // bytes from a row's word to the next row's
+constexpr i64 kLine = 64;  // bytes of one row in a chunk of x
+constexpr i64 kRowStride =
+    pack_x ? kLine : k * i64(sizeof(x_t));  // bytes from a row's word to the next row's
 constexpr i64 kChunkStride = pack_x ? MR * kLine : kLine;
-constexpr i64 kDepth = w == word::bf16 ? 2 : 1;                    // steps of k in a row of a panel
-constexpr i64 kStepBytes = kDepth == 2 && !pairs ? 8 : 4;          // of x that meet it
-constexpr i64 kPanelRow = NR * kDepth * i64(sizeof(w_t));          // bytes
+constexpr i64 kDepth = w == word::bf16 ? 2 : 1;            // steps of k in a row of a panel
+constexpr i64 kStepBytes = kDepth == 2 && !pairs ? 8 : 4;  // of x that meet it
+constexpr i64 kPanelRow = NR * kDepth * i64(sizeof(w_t));  // bytes
 constexpr i64 kPanelBytes = ceil_div(k, kDepth) * kPanelRow;
 
 inline vec broadcast_word(const u8 *p) {
@@ -47,7 +51,8 @@ inline vec broadcast_half_word(const u8 *p) {
   return as_vec(broadcast(static_cast<i32>(bits)));
 }
 
-// sum += one row of the panel times the words of x at xs. `half`: the row's second step of k lies beyond the end of x.
+// sum += one row of the panel times the words of x at xs. `half`: the row's second step of k lies
+// beyond the end of x.
 template <int R, bool half>
 __attribute__((always_inline)) inline void step(vec (&sum)[R][NV], const u8 *xs, const u8 *ws) {
   if constexpr (ahead > 0) {
@@ -73,7 +78,9 @@ __attribute__((always_inline)) inline void step(vec (&sum)[R][NV], const u8 *xs,
       } else if constexpr (kDepth == 2) {
         sum[r][v] = value * as_vec(as_ivec(weight[v]) << 16) + sum[r][v];
         if constexpr (!half)
-          sum[r][v] = broadcast_word(p + 4) * as_vec(as_ivec(weight[v]) & static_cast<i32>(0xffff0000u)) + sum[r][v];
+          sum[r][v] =
+              broadcast_word(p + 4) * as_vec(as_ivec(weight[v]) & static_cast<i32>(0xffff0000u)) +
+              sum[r][v];
       } else {
         sum[r][v] = value * weight[v] + sum[r][v];
       }
@@ -91,7 +98,8 @@ inline void tile(const Args &a, const u8 *xs, const u8 *ws, i64 row, i64 rows, i
   }
   if constexpr (k % chunk != 0) {
 #pragma GCC unroll 1
-    for (i64 s = 0; s < k % chunk / kDepth; ++s, ws += kPanelRow, xs += kStepBytes) step<R, false>(sum, xs, ws);
+    for (i64 s = 0; s < k % chunk / kDepth; ++s, ws += kPanelRow, xs += kStepBytes)
+      step<R, false>(sum, xs, ws);
     if constexpr (k % kDepth != 0) step<R, true>(sum, xs, ws);
   }
   vec finished[R * NV];  // `sum` itself stays in registers: nothing takes its address
@@ -100,7 +108,8 @@ inline void tile(const Args &a, const u8 *xs, const u8 *ws, i64 row, i64 rows, i
   finish(a, row, rows, column, NV, finished);
 }
 
-// The rows that a tile of MR has. Packed ones are padded; others are cut into fewer, so that nothing beyond x is read.
+// The rows that a tile of MR has. Packed ones are padded; others are cut into fewer, so that
+// nothing beyond x is read.
 template <int R>
 inline void tiles_of(const Args &a, const u8 *xs, const u8 *ws, i64 row, i64 rows, i64 column) {
   constexpr int kFewer = R > 1 ? (R + 2) / 4 : 1;
@@ -122,7 +131,8 @@ HONE_KERNEL(main) {
   for (i64 column = b.x * a.panels * NR; column < last_column; column += NR) {
     const u8 *ws = a.w + column / NR * kPanelBytes;
     for (i64 row = b.y * a.tiles * MR; row < last_row; row += MR) {
-      const u8 *xs = pack_x ? a.workspace + row * chunks * kLine : reinterpret_cast<const u8 *>(a.x) + row * kRowStride;
+      const u8 *xs = pack_x ? a.workspace + row * chunks * kLine
+                            : reinterpret_cast<const u8 *>(a.x) + row * kRowStride;
       tiles_of<MR>(a, xs, ws, row, min(MR, last_row - row), column);
     }
   }
@@ -131,14 +141,19 @@ HONE_KERNEL(main) {
 // A tile of x: for each chunk of k a line per row. What lies beyond m or k is zero.
 inline void pack_tile(const Args &a, i64 first_row, u8 *to) {
   using Word = decltype([] {
-    if constexpr (pairs) return bf16{}; else return f32{};
+    if constexpr (pairs)
+      return bf16{};
+    else
+      return f32{};
   }());
   for (i64 c = 0; c < ceil_div(k, chunk); ++c) {
     for (i64 row = first_row; row < first_row + MR; ++row, to += kLine) {
       for (i64 i = 0; i < chunk; i += lanes) {
         const x_t *from = a.x + row * k + c * chunk + i;
         const i64 left = row < a.m ? k - c * chunk - i : 0;
-        vstore(reinterpret_cast<Word *>(to) + i, left >= lanes ? vload(from) : left > 0 ? vload(from, left) : vec{});
+        vstore(reinterpret_cast<Word *>(to) + i, left >= lanes ? vload(from)
+                                                 : left > 0    ? vload(from, left)
+                                                               : vec{});
       }
     }
   }
@@ -151,12 +166,14 @@ HONE_KERNEL(prepare) {
 HONE_PACK(w) {
   const w_t *checkpoint = reinterpret_cast<const w_t *>(from);
   w_t *panel = reinterpret_cast<w_t *>(to);
-  constexpr i64 depth = round_up(k, kDepth), kBlock = 16;  // few enough rows of a panel to stay in L1
+  constexpr i64 depth = round_up(k, kDepth),
+                kBlock = 16;  // few enough rows of a panel to stay in L1
   for (i64 column = 0; column < n; column += NR, panel += depth * NR) {
     for (i64 i = 0; i < depth; i += kBlock) {
       for (i64 c = 0; c < NR; ++c) {
         for (i64 j = i; j < min(depth, i + kBlock); ++j)
-          panel[(j / kDepth * NR + c) * kDepth + j % kDepth] = column + c < n && j < k ? checkpoint[(column + c) * k + j] : w_t{};
+          panel[(j / kDepth * NR + c) * kDepth + j % kDepth] =
+              column + c < n && j < k ? checkpoint[(column + c) * k + j] : w_t{};
       }
     }
   }

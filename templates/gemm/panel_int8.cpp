@@ -1,9 +1,11 @@
-// Integer dot products: s8 weights as they are, block formats against x quantised to s8 in blocks of 32 with one f32 scale each.
-// The weight lies in panels of NR columns; four neighbours in k of a column share a 32-bit word, so that one instruction adds four
-// products per lane to a word of x broadcast from its row. That instruction wants one side unsigned: weights are stored with an offset
-// (q + 128, or the nibble itself), and offset * sum(x) is taken off again, per row for s8 and per block for block formats.
-// A block of a panel holds the quants of 32 steps of k, NR scales in f16 and, for q4_1, NR minima.
-// A row of x with an infinity or a NaN has no scale: its sums are formed in f32 from the same panel.
+// Integer dot products: s8 weights as they are, block formats against x quantised to s8 in blocks
+// of 32 with one f32 scale each. The weight lies in panels of NR columns; four neighbours in k of a
+// column share a 32-bit word, so that one instruction adds four products per lane to a word of x
+// broadcast from its row. That instruction wants one side unsigned: weights are stored with an
+// offset (q + 128, or the nibble itself), and offset * sum(x) is taken off again, per row for s8
+// and per block for block formats. A block of a panel holds the quants of 32 steps of k, NR scales
+// in f16 and, for q4_1, NR minima. A row of x with an infinity or a NaN has no scale: its sums are
+// formed in f32 from the same panel.
 //! serves        cpu
 //! when          x == s8 || quantised
 //! fixed         n k
@@ -19,25 +21,26 @@
 //! let           NR = NV * vector_bytes / 4
 //! let           quant_bytes = w == q8_0 ? 32 : 16
 //! let           block_bytes = NR * (quant_bytes + (w == q4_1 ? 4 : 2))
+//! let           panel_bytes = quantised ? k / 32 * block_bytes : NR * round_up(k, 4)
 //! let           row_bytes = quantised ? k / 32 * 40 : pack_x * round_up(k, 64)
 //! require       threads <= units
 //! require       quantised ? pack_x == 1 && NV % together == 0 : together == 1
 //! require       MR * NV + (quantised ? (MR + 1) * together + 2 : NV + 1) <= registers
 //! require       panels == 1 || panels * NR < 2 * n
-//! pack          w panel(NR) ceil_div(n, NR) * (quantised ? k / 32 * block_bytes : NR * round_up(k, 4))
+//! pack          w panel(NR) ceil_div(n, NR) * panel_bytes
 //! workspace     round_up(m, MR) * (row_bytes + 4)
 //! launch        prepare ceil_div(m, MR) 1 1 threads
 //! launch        main ceil_div(n, NR * panels) ceil_div(m, MR * tiles) 1 threads
-//! start         MR=registers>=32?quantised?6:12:2,NV=2,together=quantised?2:1,pack_x=1,unroll=1,ahead=1024,tiles=4096,panels=4,threads=units
+//! start         MR=registers>=32?quantised?6:12:2,NV=2,together=quantised?2:1,pack_x=1,\
+//!               unroll=1,ahead=1024,tiles=4096,panels=4,threads=units
 #include "dot.h"
 #include "gemm.h"
 
 constexpr i64 kLine = 64;
-constexpr i64 kBlock = 32;                     // steps of k that share a scale
-constexpr i64 kWord = 4;                       // bytes, and steps of k
-constexpr i64 kPanelRow = NR * kWord;          // bytes
-constexpr i64 kPanelBytes = quantised ? k / kBlock * block_bytes : ceil_div(k, kWord) * kPanelRow;
-constexpr i64 kTileBytes = MR * row_bytes;     // of x as prepare() leaves it
+constexpr i64 kBlock = 32;                  // steps of k that share a scale
+constexpr i64 kWord = 4;                    // bytes, and steps of k
+constexpr i64 kPanelRow = NR * kWord;       // bytes
+constexpr i64 kTileBytes = MR * row_bytes;  // of x as prepare() leaves it
 constexpr i32 kOffset = w == word::q4_1 ? 0 : w == word::q4_0 ? 8 : 128;
 
 // A block of a tile of quantised x.
@@ -51,8 +54,11 @@ struct XBlock {
 };
 static_assert(sizeof(XBlock) == MR * 40);
 
-// Behind the tiles one number per row: of s8 x, 128 * sum; of quantised x, whether it has an infinity or a NaN.
-inline i32 *row_notes(const Args &a) { return reinterpret_cast<i32 *>(a.workspace + ceil_div(a.m, MR) * kTileBytes); }
+// Behind the tiles one number per row: of s8 x, 128 * sum; of quantised x, whether it has an
+// infinity or a NaN.
+inline i32 *row_notes(const Args &a) {
+  return reinterpret_cast<i32 *>(a.workspace + ceil_div(a.m, MR) * kTileBytes);
+}
 
 inline ivec broadcast_word(const void *p) {
   i32 value;
@@ -60,7 +66,9 @@ inline ivec broadcast_word(const void *p) {
   return broadcast(value);
 }
 inline ivec load_words(const u8 *p) { return as_ivec(vload(reinterpret_cast<const f32 *>(p))); }
-inline const f16 *block_scales(const u8 *block) { return reinterpret_cast<const f16 *>(block + NR * quant_bytes); }
+inline const f16 *block_scales(const u8 *block) {
+  return reinterpret_cast<const f16 *>(block + NR * quant_bytes);
+}
 
 inline void prefetch_ahead(const u8 *p, i64 bytes) {
   if constexpr (ahead > 0) {
@@ -69,7 +77,8 @@ inline void prefetch_ahead(const u8 *p, i64 bytes) {
   }
 }
 
-// One row of a panel of s8 weights against a word of x per row; `bytes` < 4 of them lie within the last word.
+// One row of a panel of s8 weights against a word of x per row; `bytes` < 4 of them lie within the
+// last word.
 template <int R, i64 bytes>
 __attribute__((always_inline)) inline void step(ivec (&sum)[R][NV], const u8 *xs, const u8 *ws) {
   constexpr i64 row_stride = pack_x ? kLine : k;
@@ -85,7 +94,8 @@ __attribute__((always_inline)) inline void step(ivec (&sum)[R][NV], const u8 *xs
       value = broadcast_word(word);
     }
 #pragma GCC unroll 4
-    for (i64 v = 0; v < NV; ++v) sum[r][v] = dot_u8s8(sum[r][v], load_words(ws + v * vector_bytes), value);
+    for (i64 v = 0; v < NV; ++v)
+      sum[r][v] = dot_u8s8(sum[r][v], load_words(ws + v * vector_bytes), value);
   }
 }
 
@@ -98,18 +108,21 @@ inline void s8_tile(const Args &a, const u8 *xs, const u8 *ws, i64 row, i64 rows
   }
   if constexpr (k % kLine != 0) {
 #pragma GCC unroll 1
-    for (i64 i = 0; i < k % kLine / kWord; ++i, xs += kWord, ws += kPanelRow) step<R, kWord>(sum, xs, ws);
+    for (i64 i = 0; i < k % kLine / kWord; ++i, xs += kWord, ws += kPanelRow)
+      step<R, kWord>(sum, xs, ws);
     if constexpr (k % kWord != 0) step<R, k % kWord>(sum, xs, ws);
   }
   vec value[R * NV];
 #pragma GCC unroll 64
-  for (i64 i = 0; i < R * NV; ++i) value[i] = to_vec(sum[i / NV][i % NV] - broadcast(row_notes(a)[row + i / NV]));
+  for (i64 i = 0; i < R * NV; ++i)
+    value[i] = to_vec(sum[i / NV][i % NV] - broadcast(row_notes(a)[row + i / NV]));
   finish(a, row, rows, column, NV, value);
 }
 
 constexpr int fewer(int rows) { return rows > 1 ? (rows + 2) / 4 : 1; }
 
-// The rows that a tile of MR has. Packed ones are padded; others are cut into fewer, so that nothing beyond x is read.
+// The rows that a tile of MR has. Packed ones are padded; others are cut into fewer, so that
+// nothing beyond x is read.
 template <int R>
 inline void s8_tiles(const Args &a, const u8 *xs, const u8 *ws, i64 row, i64 rows, i64 column) {
   if constexpr (pack_x) {
@@ -123,13 +136,16 @@ inline void s8_tiles(const Args &a, const u8 *xs, const u8 *ws, i64 row, i64 row
   }
 }
 
-// One block of 32 steps of k: R rows of a tile against NR columns, `together` vectors of them at a time.
+// One block of 32 steps of k: R rows of a tile against NR columns, `together` vectors of them at a
+// time.
 template <int R>
-__attribute__((always_inline)) inline void block_step(vec (&sum)[R][NV], const XBlock *xs, const u8 *ws) {
+__attribute__((always_inline)) inline void block_step(vec (&sum)[R][NV], const XBlock *xs,
+                                                      const u8 *ws) {
   prefetch_ahead(ws, block_bytes);
 #pragma GCC unroll 4
   for (i64 first = 0; first < NV; first += together) {
-    // Each group broadcasts the words of x again: compilers that see that they are the same spill them.
+    // Each group broadcasts the words of x again: compilers that see that they are the same spill
+    // them.
     asm("" : "+r"(xs));
     ivec dots[R][together];
     const auto dot = [&](i64 word, const ivec(&weight)[together]) __attribute__((always_inline)) {
@@ -147,13 +163,15 @@ __attribute__((always_inline)) inline void block_step(vec (&sum)[R][NV], const X
     for (i64 j = 0; j < quant_bytes / kWord; ++j) {
       ivec weight[together];
 #pragma GCC unroll 4
-      for (i64 v = 0; v < together; ++v) weight[v] = load_words(ws + (j * NR + (first + v) * lanes) * kWord);
+      for (i64 v = 0; v < together; ++v)
+        weight[v] = load_words(ws + (j * NR + (first + v) * lanes) * kWord);
       if constexpr (w == word::q8_0) {
         dot(j, weight);
       } else {
         ivec low[together];
 #pragma GCC unroll 4
-        for (i64 v = 0; v < together; ++v) low[v] = weight[v] & 0x0f0f0f0f, weight[v] = (weight[v] >> 4) & 0x0f0f0f0f;
+        for (i64 v = 0; v < together; ++v)
+          low[v] = weight[v] & 0x0f0f0f0f, weight[v] = (weight[v] >> 4) & 0x0f0f0f0f;
         dot(j, low);
         dot(j + kBlock / 2 / kWord, weight);
       }
@@ -179,8 +197,10 @@ __attribute__((noinline, cold)) inline vec sums_in_f32(const x_t *xs, const u8 *
   for (i64 i = 0; i < k; ++i) {
     const u8 *block = ws + i / kBlock * block_bytes;
     const i64 quant = i % kBlock % quant_bytes;
-    const ivec words = load_words(block + (quant / kWord * NR + v * lanes) * kWord) >> static_cast<i32>(quant % kWord * 8);
-    const ivec bits = w == word::q8_0 ? words & 255 : (i % kBlock < quant_bytes ? words : words >> 4) & 15;
+    const ivec words = load_words(block + (quant / kWord * NR + v * lanes) * kWord) >>
+                       static_cast<i32>(quant % kWord * 8);
+    const ivec bits =
+        w == word::q8_0 ? words & 255 : (i % kBlock < quant_bytes ? words : words >> 4) & 15;
     vec weight = to_vec(bits - kOffset) * vload(block_scales(block) + v * lanes);
     if constexpr (w == word::q4_1) weight = weight + vload(block_scales(block) + NR + v * lanes);
     sum = sum + weight * load_f32(xs, i);
@@ -207,9 +227,10 @@ HONE_KERNEL(main) {
   const i64 last_row = min(a.m, (b.y + 1) * a.tiles * MR);
   const i64 last_column = min(n, (b.x + 1) * a.panels * NR);
   for (i64 column = b.x * a.panels * NR; column < last_column; column += NR) {
-    const u8 *ws = a.w + column / NR * kPanelBytes;
+    const u8 *ws = a.w + column / NR * panel_bytes;
     for (i64 row = b.y * a.tiles * MR; row < last_row; row += MR) {
-      const u8 *tile = pack_x ? a.workspace + row * row_bytes : reinterpret_cast<const u8 *>(a.x) + row * k;
+      const u8 *tile =
+          pack_x ? a.workspace + row * row_bytes : reinterpret_cast<const u8 *>(a.x) + row * k;
       const i64 rows = min(MR, last_row - row);
       if constexpr (quantised) {
         if (MR > 1 && rows <= fewer(MR))
@@ -233,7 +254,8 @@ inline vec quantise(const T *from, XBlock &to, i64 r) {
     extreme = vmax(extreme, vabs(value[i]));
     strange = strange + (value[i] - value[i]);
   }
-  constexpr f32 smallest = 0x1p-100f;  // below it a block counts as zero: its reciprocal would overflow
+  constexpr f32 smallest =
+      0x1p-100f;  // below it a block counts as zero: its reciprocal would overflow
   const f32 top = reduce_max(extreme);
   const vec inverse = broadcast(top > smallest ? 127.0f / top : 0.0f);
   ivec total{};
@@ -244,10 +266,12 @@ inline vec quantise(const T *from, XBlock &to, i64 r) {
   }
   to.scale[r] = top > smallest ? top / 127.0f : 0.0f;
   if constexpr (w == word::q4_1) {
-    // Of the quants, not of x: what rounding does to x then meets q * scale + minimum, not q * scale alone, which is larger.
+    // Of the quants, not of x: what rounding does to x then meets q * scale + minimum, not q *
+    // scale alone, which is larger.
     to.sum[r] = to.scale[r] * static_cast<f32>(reduce_add(total));
   } else {
-    to.shift[r] = -kOffset * reduce_add(total);
+    // Wraps where x is strange and the quants mean nothing.
+    to.shift[r] = static_cast<i32>(u32{0} - kOffset * static_cast<u32>(reduce_add(total)));
   }
   return strange;
 }
@@ -264,7 +288,8 @@ inline i32 copy_row(const i8 *from, u8 *to) {
       for (i64 i = 0; i < k - c; ++i) reinterpret_cast<i8 *>(&bytes)[i] = from[c + i];
     }
     sum = dot_u8s8(sum, ones, bytes);
-    if constexpr (pack_x) __builtin_memcpy(to + c / kLine * MR * kLine + c % kLine, &bytes, vector_bytes);
+    if constexpr (pack_x)
+      __builtin_memcpy(to + c / kLine * MR * kLine + c % kLine, &bytes, vector_bytes);
   }
   return static_cast<i32>(128u * static_cast<u32>(reduce_add(sum)));
 }
@@ -315,13 +340,14 @@ inline void pack_panel(const T *checkpoint, i64 column, u8 *to) {
     for (i64 i = 0; i < k; i += kWord) {
       for (i64 c = 0; c < NR; ++c) {
         for (i64 j = i; j < i + kWord; ++j)
-          *to++ = static_cast<u8>((column + c < n && j < k ? checkpoint[(column + c) * k + j] : 0) ^ 0x80);
+          *to++ = static_cast<u8>((column + c < n && j < k ? checkpoint[(column + c) * k + j] : 0) ^
+                                  0x80);
       }
     }
   }
 }
 
 HONE_PACK(w) {
-  for (i64 column = 0; column < n; column += NR, to += kPanelBytes)
+  for (i64 column = 0; column < n; column += NR, to += panel_bytes)
     pack_panel(reinterpret_cast<const w_t *>(from), column, to);
 }

@@ -1,5 +1,6 @@
-// The weight as it lies in a checkpoint: y is dot products along k. A tile of MR rows of x by NC rows of w keeps one vector of partial
-// sums per pair and adds its lanes up at the end. Block formats become f32 on the way; bf16 pairs and s8 use their dot products.
+// The weight as it lies in a checkpoint: y is dot products along k. A tile of MR rows of x by NC
+// rows of w keeps one vector of partial sums per pair and adds its lanes up at the end. Block
+// formats become f32 on the way; bf16 pairs and s8 use their dot products.
 //! serves        cpu
 //! fixed         n k
 //! param         MR 1 2 4 6
@@ -16,23 +17,31 @@
 //! require       MR * NC + NC + (quantised ? 2 : 1) <= registers && NC <= vector_bytes / 4
 //! require       groups == 4 || groups * NC < 2 * n
 //! launch        main ceil_div(n, NC * groups) ceil_div(m, MR * tiles) 1 threads
-//! start         MR=registers>=32?4:2,NC=registers>=32?4:3,unroll=1,ahead=512,tiles=16,groups=16,threads=units
+//! start         MR=registers>=32?4:2,NC=registers>=32?4:3,unroll=1,ahead=512,tiles=16,\
+//!               groups=16,threads=units
 #include "dot.h"
 #include "gemm.h"
 
-// Part `i` of what begins at p, in a register: f32, pairs of bf16, or quadruples of s8, which wait for their dot product.
+// Part `i` of what begins at p, in a register: f32, pairs of bf16, or quadruples of s8, which wait
+// for their dot product.
 inline vec load_part(const f32 *p, i64 i) { return vload(p + i * part); }
 inline vec load_part(const f16 *p, i64 i) { return vload(p + i * part); }
 inline vec load_part(const bf16 *p, i64 i) {
   return pairs ? vload(reinterpret_cast<const f32 *>(p + i * part)) : vload(p + i * part);
 }
-inline vec load_part(const i8 *p, i64 i) { return vload(reinterpret_cast<const f32 *>(p + i * part)); }
-inline vec load_part(const q8_0 *b, i64 i) { return to_vec(load_i8(b->values + i * part)) * to_f32(b->scale); }
+inline vec load_part(const i8 *p, i64 i) {
+  return vload(reinterpret_cast<const f32 *>(p + i * part));
+}
+inline vec load_part(const q8_0 *b, i64 i) {
+  return to_vec(load_i8(b->values + i * part)) * to_f32(b->scale);
+}
 inline ivec load_nibbles(const u8 *values, i64 i) {
   const ivec bytes = load_u8(values + i * part % 16);
   return i * part < 16 ? bytes & 15 : bytes >> 4;
 }
-inline vec load_part(const q4_0 *b, i64 i) { return to_vec(load_nibbles(b->values, i) - 8) * to_f32(b->scale); }
+inline vec load_part(const q4_0 *b, i64 i) {
+  return to_vec(load_nibbles(b->values, i) - 8) * to_f32(b->scale);
+}
 inline vec load_part(const q4_1 *b, i64 i) {
   return to_vec(load_nibbles(b->values, i)) * to_f32(b->scale) + to_f32(b->minimum);
 }
@@ -57,7 +66,8 @@ inline vec add_product(vec sum, vec a, vec b) {
 }
 
 // Not inlined, and so compiled once for all sizes of tile.
-__attribute__((noinline)) void finish_sums(const Args &a, i64 row, i64 rows, i64 column, i64 columns, const vec *sums) {
+__attribute__((noinline)) void finish_sums(const Args &a, i64 row, i64 rows, i64 column,
+                                           i64 columns, const vec *sums) {
   for (i64 r = 0; r < rows; ++r) {
     f32 line[lanes] = {};
     for (i64 c = 0; c < columns; ++c) {
@@ -74,7 +84,8 @@ inline void tile(const Args &a, i64 row, i64 column) {
   const x_t *xs = a.x + row * k;
   const w_t *ws = a.w + column * stride;
   vec sum[R][C] = {};
-  const auto multiply = [&](const vec(&weight)[C], const auto &load_x) __attribute__((always_inline)) {
+  const auto multiply = [&](const vec(&weight)[C], const auto &load_x)
+      __attribute__((always_inline)) {
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
       const vec value = load_x(r);

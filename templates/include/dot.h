@@ -1,5 +1,5 @@
-// Dot products within the 32-bit lanes of a vector: two of bf16, four of 8-bit integers. Where the chip has no instruction for them they
-// are put together from what it has.
+// Dot products within the 32-bit lanes of a vector: two of bf16, four of 8-bit integers. Where the
+// chip has no instruction for them they are put together from what it has.
 #pragma once
 #include "simd.h"
 

@@ -1,4 +1,5 @@
-// Storage formats as numbers: scalar conversions for references, packing and tails. Plain C++, no headers.
+// Storage formats as numbers: scalar conversions for references, packing and tails. Plain C++, no
+// headers.
 #pragma once
 
 // Exact.
@@ -29,7 +30,8 @@ inline f16 to_f16(f32 value) {
     half = 0x7e00u | (magnitude >> 13 & 0x3ffu);
   } else if (magnitude >= 0x477ff000u) {  // 65520: halfway to what would be 2^16
     half = 0x7c00u;
-  } else if (magnitude < 0x38800000u) {  // below 2^-14: adding 0.5 leaves the subnormal's bits in the low mantissa
+  } else if (magnitude < 0x38800000u) {  // below 2^-14: adding 0.5 leaves the subnormal's bits in
+                                         // the low mantissa
     const f32 shifted = __builtin_bit_cast(f32, magnitude) + 0.5f;
     half = __builtin_bit_cast(u32, shifted) - 0x3f000000u;
   } else {
@@ -63,7 +65,8 @@ inline f64 load(const q4_0 *p, i64 i) {
 }
 inline f64 load(const q4_1 *p, i64 i) {
   const q4_1 &block = p[i / 32];
-  return static_cast<f64>(to_f32(block.scale)) * nibble(block.values, i % 32) + to_f32(block.minimum);
+  return static_cast<f64>(to_f32(block.scale)) * nibble(block.values, i % 32) +
+         to_f32(block.minimum);
 }
 
 // Element i of a plain type as f32, and back.
@@ -78,6 +81,10 @@ inline void store_f32(bf16 *p, i64 i, f32 value) { p[i] = to_bf16(value); }
 inline constexpr i64 ceil_div(i64 a, i64 b) { return (a + b - 1) / b; }
 inline constexpr i64 round_up(i64 a, i64 b) { return ceil_div(a, b) * b; }
 template <typename T>
-inline constexpr T min(T a, T b) { return b < a ? b : a; }
+inline constexpr T min(T a, T b) {
+  return b < a ? b : a;
+}
 template <typename T>
-inline constexpr T max(T a, T b) { return a < b ? b : a; }
+inline constexpr T max(T a, T b) {
+  return a < b ? b : a;
+}

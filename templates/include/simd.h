@@ -84,9 +84,9 @@ inline f32 reduce_max(vec a) {
   return _mm_cvtss_f32(_mm_max_ss(s, _mm_shuffle_ps(s, s, 1)));
 }
 inline i32 reduce_add(ivec a) {
-  i32 sum = 0;
-  for (int i = 0; i < lanes; ++i) sum += a[i];
-  return sum;
+  u32 sum = 0;  // wraps, as vectors do
+  for (int i = 0; i < lanes; ++i) sum += static_cast<u32>(a[i]);
+  return static_cast<i32>(sum);
 }
 #endif
 
