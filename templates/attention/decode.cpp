@@ -185,7 +185,7 @@ static Task<rows_per_token> task_of(const Args &a, i64 index) {
 }
 
 // The queries of the task against the keys at positions [low, high).
-static void attend(const Args &a, const State &all, const Task<rows_per_token> &task, i64 low, i64 high, word mode) {
+__attribute__((noinline)) static void attend(const Args &a, const State &all, const Task<rows_per_token> &task, i64 low, i64 high, word mode) {
   const i64 length = a.lens[task.sequence];
   const Cache<k_t> keys = cache_of(a, a.k, task.sequence, task.kv_head);
   const Cache<v_t> values = cache_of(a, a.v, task.sequence, task.kv_head);

@@ -180,7 +180,7 @@ static void probabilities(const View &view, word mode, const State &s) {
 }
 
 // Keys that a row doesn't see have the probability 0, and 0 * infinity is NaN: where values aren't finite, each row takes its own only.
-static void add_values_by_row(const View &view, const State &s, i64 r0) {
+__attribute__((cold)) static void add_values_by_row(const View &view, const State &s, i64 r0) {
   for (i64 r = r0; r < r0 + tile_rows; ++r) {
     const Span seen = view.rows(r, r);
     for (i64 e = 0; e < padded; e += lanes) {
@@ -203,7 +203,7 @@ static void add_values(const View &view, const State &s, i64 e, bool finite) {
   }
 }
 
-static void attend(const Args &a, const State &s, const Tile &task, word mode) {
+__attribute__((noinline)) static void attend(const Args &a, const State &s, const Tile &task, word mode) {
   const Cache<k_t> keys = cache_of(a, a.k, task.sequence, task.kv_head);
   const Cache<v_t> values = cache_of(a, a.v, task.sequence, task.kv_head);
   for (i64 r = 0; r < state; ++r) {

@@ -102,12 +102,12 @@ struct Task {
   i64 element(const Args &a, i64 row) const {  // of query and out
     return ((sequence * a.q + q0 + row / HEADS) * heads + kv_head * group + row % HEADS) * d;
   }
-  void load_queries(const Args &a, f32 *query) const {
+  __attribute__((noinline)) void load_queries(const Args &a, f32 *query) const {
     const f32 factor = query_factor(a);
     for (i64 r = 0; r < rows(); ++r) load_query(query + r * padded, a.query + element(a, r), factor);
   }
   // Divides and writes. False if a row fails the guard of the unified maximum: what is written doesn't count then.
-  bool finish(const Args &a, const f32 *out, const f32 *sum, bool guarded) const {
+  __attribute__((noinline)) bool finish(const Args &a, const f32 *out, const f32 *sum, bool guarded) const {
     const i64 length = a.lens[sequence];
     for (i64 r = 0; r < rows(); ++r) {
       const Span keys = visible(length - a.q + q0 + r / HEADS, length);
