@@ -263,14 +263,15 @@ std::uint64_t first_seed() {
 }
 
 std::string difference(const std::string& name, const std::vector<double>& got,
-                       const std::vector<double>& want, double tolerance) {
+                       const std::vector<double>& want, double tolerance, double least_rms) {
   if (got.size() != want.size())
     return fmt::format("the test expects {} elements of {}, not {}", got.size(), name, want.size());
   double squares = 0;
   std::size_t finite = 0;
   for (double value : want)
     if (std::isfinite(value)) squares += value * value, ++finite;
-  const double rms = finite == 0 ? 0 : std::sqrt(squares / static_cast<double>(finite));
+  const double rms =
+      std::max(least_rms, finite == 0 ? 0 : std::sqrt(squares / static_cast<double>(finite)));
   std::size_t wrong = 0, worst = 0;
   double largest = 0;
   for (std::size_t i = 0; i < want.size(); ++i) {
@@ -501,7 +502,8 @@ std::string verdict(const Runner& runner, const Spec& spec, const Call& call,
   const double tolerance =
       call.tolerance.value_or(catalog().op(call.problem.op).tolerance(call.scope));
   for (const auto& [name, values] : got)
-    if (wrong = difference(name, values, want.at(name), tolerance); !wrong.empty()) return wrong;
+    if (wrong = difference(name, values, want.at(name), tolerance, call.least_rms); !wrong.empty())
+      return wrong;
   return "";
 }
 

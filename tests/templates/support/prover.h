@@ -61,6 +61,7 @@ struct Call {
   std::map<std::string, float> scalars;  // those that are given; the others take their default
   std::map<std::string, std::string> same_memory;  // output -> the input whose memory it is
   std::optional<double> tolerance;                 // in place of the operator's
+  double least_rms = 0;                            // of what is expected, for the error norm
 
   std::int64_t operator[](const char* name) const { return scope.integer(name); }
   bool is(const char* name, const char* word) const { return scope.word(name) == word; }
@@ -111,7 +112,7 @@ std::string verdict(const Runner& runner, const Spec& spec, const Call& call,
                     const std::string& description);
 // Where `got` is wrong by the error norm of templates/README.md, or "".
 std::string difference(const std::string& name, const std::vector<double>& got,
-                       const std::vector<double>& want, double tolerance);
+                       const std::vector<double>& want, double tolerance, double least_rms = 0);
 
 // A config of a variant for a complete problem, compiled and loaded.
 Kernel build(const Template& variant, const Problem& problem, const Config& config, Device& device);
