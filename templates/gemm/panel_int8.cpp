@@ -318,6 +318,13 @@ HONE_KERNEL(prepare) {
   }
 }
 
+// Times products of both signs, as 32 of them are, an infinity yields NaN; times their sum it
+// wouldn't.
+inline f16 as_factor(f16 value) {
+  const bool infinite = (value.bits & 0x7fff) == 0x7c00;
+  return {static_cast<u16>(value.bits | (infinite ? 0x200 : 0))};
+}
+
 // One panel of columns from `column` on.
 template <typename T>
 inline void pack_panel(const T *checkpoint, i64 column, u8 *to) {
@@ -332,8 +339,8 @@ inline void pack_panel(const T *checkpoint, i64 column, u8 *to) {
           if constexpr (w == word::q8_0) quants ^= 0x80808080u;  // q + 128, four at a time
           __builtin_memcpy(to + (j * NR + c) * kWord, &quants, kWord);
         }
-        scales[c] = block.scale;
-        if constexpr (w == word::q4_1) scales[NR + c] = block.minimum;
+        scales[c] = as_factor(block.scale);
+        if constexpr (w == word::q4_1) scales[NR + c] = as_factor(block.minimum);
       }
     }
   } else {
