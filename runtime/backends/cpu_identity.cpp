@@ -77,6 +77,9 @@ Topology load_topology() {
     throw Error(Code::kDevice, "hwloc can't start; check the installed libhwloc15");
   Topology topology(raw, &hwloc_topology_destroy);
   // Devices and buses cost most of the time of a load.
+  // hwloc's own cpuid discovery moves this thread over every core, which costs more than all the
+  // rest of opening a device; the kernel has told sysfs the same.
+  hwloc_topology_set_components(raw, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, "x86");
   hwloc_topology_set_all_types_filter(raw, HWLOC_TYPE_FILTER_KEEP_NONE);
   hwloc_topology_set_type_filter(raw, HWLOC_OBJ_CORE, HWLOC_TYPE_FILTER_KEEP_ALL);
   hwloc_topology_set_cache_types_filter(raw, HWLOC_TYPE_FILTER_KEEP_ALL);
