@@ -30,7 +30,8 @@ struct DeviceIdentity {
 // Measured limits of a device, by name. `*_1t` on one thread, without suffix on all units:
 // - read_gbps, copy_gbps: main memory, bytes in plus bytes out
 // - l1_gbps, l2_gbps, l3_gbps: reads from a cache level; of all units the sum
-// - f32_gflops, bf16_gflops, s8_gflops: a fused multiply-add counts as two operations; absent when the
+// - f32_gflops, bf16_gflops, s8_gflops: a fused multiply-add counts as two operations; absent when
+// the
 //   chip lacks the type
 // - launch_ns: an empty launch
 using Ceilings = std::map<std::string, double>;
