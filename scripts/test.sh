@@ -19,7 +19,7 @@ ctest --test-dir build --output-on-failure --no-tests=error --parallel "$(nproc)
 
 step "sanitizer build"
 BUILD_DIR=build-sanitize scripts/build.sh -DHONE_TESTS=ON -DHONE_PEERS=OFF -DHONE_SANITIZE=address,undefined \
-  -DCMAKE_BUILD_TYPE=RelWithDebInfo "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g1"
+  -DCMAKE_BUILD_TYPE=RelWithDebInfo "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O0 -g1"
 step "sanitizer tests"
 ASAN_OPTIONS=${ASAN_OPTIONS:-} UBSAN_OPTIONS=print_stacktrace=1 \
   ctest --test-dir build-sanitize --output-on-failure --no-tests=error --parallel "$(nproc)"
