@@ -2,6 +2,7 @@
 //! when     q <= 64
 //! fixed    heads kv_heads d window page
 //! param    softmax online lazy unified
+//! param    dot f32 bf16                                      // queries times keys: in f32, or two bf16 at a time
 //! param    block 16 32 64 128                                // tokens between two looks at the maximum
 //! param    join 1 min(kv_heads,2) min(kv_heads,4) min(kv_heads,8) kv_heads  // heads of the cache that are read together
 //! param    tile_heads 1 min(heads/kv_heads,2) min(heads/kv_heads,3) min(heads/kv_heads,4) \
@@ -18,6 +19,7 @@
 //! let      scratch = round_up(2 * state * row + (heads / kv_heads) * block + 3 * state, 16)
 //! let      partial = round_up(state * row + 2 * state, 16)
 //! let      tasks = batch * (kv_heads / join) * ceil_div(q, together)
+//! require  dot == f32 || (x == bf16 && c == bf16 && has_bf16 && d % (vector_bytes / 2) == 0)
 //! require  kv_heads % join == 0 && (join == 1 || layout == tokens || layout == paged)
 //! require  tile_heads * tile_keys + tile_keys + 1 <= registers
 //! require  tile_heads * tile_columns + tile_heads + 1 <= registers
@@ -27,7 +29,7 @@
 //! workspace 4 * (threads * scratch + (splits > 1 ? tasks * splits * partial : 0))
 //! launch   main splits tasks 1 threads
 //! launch   combine tasks 1 1 threads if splits > 1
-//! start    softmax=online,block=32,join=kv_heads,tile_heads=4,tile_keys=4,tile_columns=4,ahead=1,splits=units,threads=units
+//! start    softmax=online,dot=f32,block=32,join=kv_heads,tile_heads=4,tile_keys=4,tile_columns=4,ahead=1,splits=units,threads=units
 //
 // Few query tokens against a long cache: what counts is to read every key and value once, at the speed of memory. One block of the
 // grid takes some heads of the cache, the query heads that share them, and one part of the context (FlashDecoding). It goes through
@@ -71,21 +73,29 @@ static void score_heads(const f32 *query, const Cache<k_t> &keys, i64 first, i64
     for (i64 j = 0; j < tile_keys; ++j) key[j] = keys[first + min(t + j, count - 1)];
     for (i64 j = 0; j < tile_keys; ++j) later.step();
     vec sums[R][tile_keys] = {};
-    auto step = [&](i64 e, auto load_key) __attribute__((always_inline)) {
+    // One vector of each key; e counts floats of the query row.
+    auto step = [&](i64 e, auto load_key, auto multiply) __attribute__((always_inline)) {
       vec k[tile_keys];
 #pragma GCC unroll 16
-      for (i64 j = 0; j < tile_keys; ++j) k[j] = load_key(key[j] + e);
+      for (i64 j = 0; j < tile_keys; ++j) k[j] = load_key(key[j]);
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
         vec q = vload(query + r * padded + e);
         keep(q);
 #pragma GCC unroll 16
-        for (i64 j = 0; j < tile_keys; ++j) sums[r][j] = sums[r][j] + q * k[j];
+        for (i64 j = 0; j < tile_keys; ++j) sums[r][j] = multiply(sums[r][j], q, k[j]);
       }
     };
-    i64 e = 0;
-    for (; e + lanes <= d; e += lanes) step(e, [](const k_t *p) { return vload(p); });
-    if constexpr (d % lanes != 0) step(e, [](const k_t *p) { return vload(p, d % lanes); });
+    if constexpr (dot == word::bf16) {
+      for (i64 e = 0; e < d / 2; e += lanes)
+        step(e, [&](const k_t *p) { return load_pairs(p + 2 * e); },
+             [](vec sum, vec q, vec k) { return dot_bf16(sum, as_ivec(q), as_ivec(k)); });
+    } else {
+      const auto multiply = [](vec sum, vec q, vec k) { return sum + q * k; };
+      i64 e = 0;
+      for (; e + lanes <= d; e += lanes) step(e, [&](const k_t *p) { return vload(p + e); }, multiply);
+      if constexpr (d % lanes != 0) step(e, [&](const k_t *p) { return vload(p + e, d % lanes); }, multiply);
+    }
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4

@@ -2,6 +2,7 @@
 //! when     q >= 8
 //! fixed    heads kv_heads d window page
 //! param    softmax online lazy unified
+//! param    dot f32 bf16                                      // queries times keys: in f32, or two bf16 at a time
 //! param    rows 32 64 128 192 256                            // query rows (tokens times heads of a group) of a block of the grid
 //! param    panels 1 2 3 4 6 8 12 16                          // panels of keys between two looks at the maximum
 //! param    tile_rows 2 4 6 8 10 12 14
@@ -15,11 +16,12 @@
 //! let      scratch = round_up(2 * state * row + state * block + block * (row + d) + state * (3 + vector_bytes / 4), 16)
 //! require  tile_rows * tile_columns + tile_columns + 1 <= registers
 //! require  tile_rows * tile_columns >= registers / 4
+//! require  dot == f32 || (x == bf16 && c == bf16 && has_bf16 && d % (vector_bytes / 2) == 0)
 //! require  block >= 32 && block <= 256
 //! require  threads <= units
 //! workspace 4 * threads * scratch
 //! launch   main ceil_div(q,tokens) kv_heads batch threads
-//! start    softmax=online,rows=256,panels=256/vector_bytes,tile_rows=registers/8+4,tile_columns=2,threads=units
+//! start    softmax=online,dot=f32,rows=256,panels=256/vector_bytes,tile_rows=registers/8+4,tile_columns=2,threads=units
 //
 // FlashAttention in f32: a tile of query rows stays, blocks of keys and values come by. The query heads of a group are rows of one tile,
 // so that they share what is packed: keys transposed into panels [d][width], values into panels [block][width]. Both products are then
@@ -32,7 +34,7 @@ struct State {
   f32 *query;    // [state][padded], times query_factor
   f32 *out;      // [state][padded], not yet divided by sum
   f32 *scores;   // [state][block]
-  f32 *keys;     // [panels][d][width]
+  f32 *keys;     // [panels][depth_of_keys][width]
   f32 *values;   // panels of [block][width] side by side, the last one as narrow as padded leaves it
   f32 *maximum;  // [state]
   f32 *shrink;   // [state]: what the new maximum does to sums and outputs so far
@@ -54,8 +56,11 @@ static State state_of(const Args &a, i64 thread) {
   return s;
 }
 
-// c[r][n] = (shrinking ? c[r][n] * shrink[r] : 0) + sum over k of a[r][k] * b[k][n]; b is a panel of N vectors.
-template <int N, i64 A_STRIDE, i64 C_STRIDE, bool shrinking>
+constexpr i64 depth_of_keys = dot == word::bf16 ? d / 2 : d;  // 32-bit elements of a key in its panel: floats or pairs of bf16
+
+// c[r][n] = (shrinking ? c[r][n] * shrink[r] : 0) + sum over k of a[r][k] * b[k][n]; b is a panel of N vectors. pairs: a and b hold pairs
+// of bf16.
+template <int N, i64 A_STRIDE, i64 C_STRIDE, bool shrinking, bool pairs>
 static void multiply(const f32 *a, const f32 *b, i64 depth, f32 *c, const f32 *shrink) {
   vec sums[tile_rows][N];
 #pragma GCC unroll 16
@@ -77,7 +82,10 @@ static void multiply(const f32 *a, const f32 *b, i64 depth, f32 *c, const f32 *s
       vec factor = broadcast(a[r * A_STRIDE + k]);
       keep(factor);
 #pragma GCC unroll 16
-      for (int n = 0; n < N; ++n) sums[r][n] = sums[r][n] + factor * line[n];
+      for (int n = 0; n < N; ++n) {
+        if constexpr (pairs) sums[r][n] = dot_bf16(sums[r][n], as_ivec(factor), as_ivec(line[n]));
+        else sums[r][n] = sums[r][n] + factor * line[n];
+      }
     }
   }
 #pragma GCC unroll 16
@@ -88,16 +96,18 @@ static void multiply(const f32 *a, const f32 *b, i64 depth, f32 *c, const f32 *s
 
 static void pack_keys(const Cache<k_t> &cache, i64 first, i64 count, f32 *to) {
   for (i64 t = 0; t < count; t += lanes) {
-    f32 *panel = to + t / width * width * d + t % width;
-    for (i64 e = 0; e < d; e += lanes) {
+    f32 *panel = to + t / width * width * depth_of_keys + t % width;
+    for (i64 e = 0; e < depth_of_keys; e += lanes) {
       vec part[lanes];
       for (int j = 0; j < lanes; ++j) {
+        const k_t *key = cache[first + min(t + j, count - 1)];
         if (t + j >= count) part[j] = vec{};
-        else if (d % lanes != 0 && e + lanes > d) part[j] = vload(cache[first + t + j] + e, d % lanes);
-        else part[j] = vload(cache[first + t + j] + e);
+        else if constexpr (dot == word::bf16) part[j] = load_pairs(key + 2 * e);
+        else if (d % lanes != 0 && e + lanes > d) part[j] = vload(key + e, d % lanes);
+        else part[j] = vload(key + e);
       }
       transpose(part);
-      for (int j = 0; j < lanes && e + j < d; ++j) vstore(panel + (e + j) * width, part[j]);
+      for (int j = 0; j < lanes && e + j < depth_of_keys; ++j) vstore(panel + (e + j) * width, part[j]);
     }
   }
 }
@@ -197,7 +207,7 @@ static void add_values(const View &view, const State &s, i64 e, bool finite) {
     const Span any = view.rows(r, r + tile_rows - 1);
     if (any.low >= any.high) continue;
     if (finite)
-      multiply<N, block, padded, true>(s.scores + r * block + any.low, s.values + e * block + any.low * N * lanes, any.high - any.low,
+      multiply<N, block, padded, true, false>(s.scores + r * block + any.low, s.values + e * block + any.low * N * lanes, any.high - any.low,
                                        s.out + r * padded + e, s.shrink + r);
     else if (e == 0) add_values_by_row(view, s, r);
   }
@@ -222,7 +232,8 @@ __attribute__((noinline)) static void attend(const Args &a, const State &s, cons
       for (i64 r = 0; r < task.rows(); r += tile_rows) {
         const Span any = view.rows(r, r + tile_rows - 1);
         if (t < any.high && t + width > any.low)
-          multiply<tile_columns, padded, block, false>(s.query + r * padded, s.keys + t * d, d, s.scores + r * block + t, nullptr);
+          multiply<tile_columns, padded, block, false, dot == word::bf16>(s.query + r * padded, s.keys + t * depth_of_keys, depth_of_keys,
+                                                                          s.scores + r * block + t, nullptr);
       }
     probabilities(view, mode, s);
     constexpr i64 whole = padded / width * width;

@@ -1,6 +1,7 @@
 // What the attention variants share: where a token lies in the cache, which keys a query sees, and how a dot product becomes a score.
 // Scores are in units of log2: a probability is 2^(score - maximum).
 #pragma once
+#include "dot.h"
 #include "simd.h"
 
 constexpr i64 group = heads / kv_heads;          // query heads that share one head of the cache
@@ -53,10 +54,15 @@ inline f32 query_factor(const A &a) {
   if constexpr (softcap == word::yes) return scale / a.softcap_value;
   else return scale * kLog2e;
 }
-constexpr bool finishing = softcap == word::yes || alibi == word::yes;  // finish_scores changes something
+// finish_scores changes something.
+constexpr bool finishing = softcap == word::yes || alibi == word::yes || dot == word::bf16;
+// `lanes` pairs of neighbouring 16-bit elements, as bits.
+template <typename T>
+inline vec load_pairs(const T *p) { return vload(reinterpret_cast<const f32 *>(p)); }
 // Scores of `lanes` neighbouring keys: `distance` is position of the query minus position of the first key.
 template <typename A>
 inline vec finish_scores(const A &a, vec dots, i64 head, i64 distance) {
+  if constexpr (dot == word::bf16) dots = dots * query_factor(a);
   if constexpr (softcap == word::yes) dots = vtanh(dots) * (a.softcap_value * kLog2e);
   if constexpr (alibi == word::yes)
     dots = dots - vabs(to_vec(broadcast(static_cast<i32>(distance)) - iota())) * (a.slopes[head] * kLog2e);
@@ -104,7 +110,12 @@ struct Task {
   }
   __attribute__((noinline)) void load_queries(const Args &a, f32 *query) const {
     const f32 factor = query_factor(a);
-    for (i64 r = 0; r < rows(); ++r) load_query(query + r * padded, a.query + element(a, r), factor);
+    for (i64 r = 0; r < rows(); ++r) {
+      const auto *from = a.query + element(a, r);
+      if constexpr (dot == word::bf16)  // as they are: pairs for dot_bf16, the factor comes after
+        for (i64 e = 0; e < d; e += 2 * lanes) vstore(query + r * padded + e / 2, load_pairs(from + e));
+      else load_query(query + r * padded, from, factor);
+    }
   }
   // Divides and writes. False if a row fails the guard of the unified maximum: what is written doesn't count then.
   __attribute__((noinline)) bool finish(const Args &a, const f32 *out, const f32 *sum, bool guarded) const {
