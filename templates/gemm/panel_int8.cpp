@@ -244,15 +244,19 @@ HONE_KERNEL(main) {
   }
 }
 
-// 32 elements of x as quants and a scale; returns a vector that is zero if they are all finite.
+// 32 elements of x as quants and a scale; returns lanes that are zero if all of them are finite.
 template <typename T>
-inline vec quantise(const T *from, XBlock &to, i64 r) {
+inline ivec quantise(const T *from, XBlock &to, i64 r) {
   constexpr i64 parts = kBlock / lanes;
-  vec value[parts], extreme{}, strange{};
+  vec value[parts], extreme{}, sum{};
+  ivec strange{};
   for (i64 i = 0; i < parts; ++i) {
     value[i] = vload(from + i * lanes);
+    const ivec finite = value[i] - value[i] == 0.0f;
+    strange |= ~finite;
+    value[i] = as_vec(as_ivec(value[i]) & finite);
     extreme = vmax(extreme, vabs(value[i]));
-    strange = strange + (value[i] - value[i]);
+    sum = sum + value[i];
   }
   constexpr f32 smallest =
       0x1p-100f;  // below it a block counts as zero: its reciprocal would overflow
@@ -270,8 +274,7 @@ inline vec quantise(const T *from, XBlock &to, i64 r) {
     // scale alone, which is larger.
     to.sum[r] = to.scale[r] * static_cast<f32>(reduce_add(total));
   } else {
-    // Wraps where x is strange and the quants mean nothing.
-    to.shift[r] = static_cast<i32>(u32{0} - kOffset * static_cast<u32>(reduce_add(total)));
+    to.shift[r] = -kOffset * reduce_add(total);
   }
   return strange;
 }
@@ -302,15 +305,15 @@ HONE_KERNEL(prepare) {
     i32 note = 0;
     if constexpr (quantised) {
       XBlock *blocks = reinterpret_cast<XBlock *>(tile);
-      vec strange{};
+      ivec strange{};
       for (i64 i = 0; i < k / kBlock; ++i) {
         if (row < a.m) {
-          strange = strange + quantise(from + i * kBlock, blocks[i], r);
+          strange |= quantise(from + i * kBlock, blocks[i], r);
         } else {
           blocks[i].scale[r] = 0, blocks[i].sum[r] = 0;
         }
       }
-      note = reduce_add(strange) == 0 ? 0 : 1;
+      note = reduce_add(strange) != 0;
     } else if (row < a.m) {
       note = copy_row(reinterpret_cast<const i8 *>(from), tile + r * kLine);
     }
