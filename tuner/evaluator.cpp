@@ -55,6 +55,7 @@ Evaluator::Evaluator(const Catalog& catalog, const EvaluatorOptions& options)
       device_(open_device(options.device)),
       backend_(find_backend(device_->target().backend)),
       toolchain_(backend_->toolchain()),
+      turns_(options.device),
       device_key_(device_->identity().key()) {}
 
 void Evaluator::begin(const Problem& problem, const Ceilings& ceilings) {
@@ -191,7 +192,10 @@ void Evaluator::evaluate(const Attempt& attempt, const Compiled& compiled, doubl
     const bool fresh = served_ == 0;
     ++served_;
     const auto begin = std::chrono::steady_clock::now();
-    auto answer = worker_->request(head, compiled.binary->code, limit_s_, interrupted);
+    auto answer = [&] {
+      const auto turn = turns_.take();
+      return worker_->request(head, compiled.binary->code, limit_s_, interrupted);
+    }();
     if (const auto* end = std::get_if<WorkerEnd>(&answer)) {
       trial->status = end->status;
       trial->reason = end->reason;
@@ -292,8 +296,11 @@ std::optional<std::vector<Measurement>> Evaluator::final_round(
   }
   ready();
   const double limit = limit_s_ * static_cast<double>(attempts.size() + 1);
-  auto answer =
-      worker_->request({{"do", "final"}, {"candidates", candidates}}, codes, limit, interrupted);
+  auto answer = [&] {
+    const auto turn = turns_.take();
+    return worker_->request({{"do", "final"}, {"candidates", candidates}}, codes, limit,
+                            interrupted);
+  }();
   if (std::holds_alternative<WorkerEnd>(answer)) return std::nullopt;
   const Json result = must(std::move(answer), "the final round");
   std::vector<Measurement> measured;

@@ -17,6 +17,7 @@
 #include "runtime/backend.h"
 #include "tuner/measurer.h"
 #include "tuner/roofline.h"
+#include "tuner/turn.h"
 #include "tuner/worker_process.h"
 #include "tuning_db/record.h"
 
@@ -90,6 +91,7 @@ class Evaluator {
   std::unique_ptr<Device> device_;
   Backend* backend_;
   std::string toolchain_;
+  DeviceTurns turns_;
   std::string device_key_;
   std::unique_ptr<WorkerProcess> worker_;
   bool confined_ = false;

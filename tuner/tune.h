@@ -10,6 +10,7 @@
 
 #include "tuner/command.h"
 #include "tuner/evaluator.h"
+#include "tuner/outcome.h"
 #include "tuning_db/database.h"
 
 namespace hone {
@@ -21,16 +22,6 @@ struct TuneOptions {
   std::uint64_t seed = 1;
   std::uint64_t shard = 0, shards = 1;  // of the handles, this part
   bool extend = false;                  // search on in problems that had their final round
-};
-
-// What became of one problem.
-struct Outcome {
-  Task task;
-  std::optional<Trial> winner;  // nullopt: nothing works, or there was no time
-  std::int64_t default_ns = 0;  // the default's time in the same round; 0 when it failed
-  std::int64_t trials = 0;      // in the database, of the templates at hand
-  bool fresh = false;           // trials were made in this run
-  std::string note;             // why there is no winner
 };
 
 struct TuneProgress {
@@ -51,20 +42,5 @@ std::vector<Outcome> tune(Evaluator& evaluator, Database& database, const std::v
 
 // The device's ceilings from the database; measured and stored first when there are none.
 Ceilings ceilings_of(Database& database, Device& device);
-
-// What a finished problem's rows say. `valid`: is this row's template the one at hand?
-Outcome outcome_of(const Task& task, const std::vector<Trial>& trials,
-                   const Database::Valid& valid);
-
-// Of finalists measured together, the one to prefer: the fastest, unless others are so close that
-// noise could have decided; of those the default first, then fewer threads, then less workspace,
-// then the faster. Never one slower than the default.
-struct Finalist {
-  Measurement measured;
-  bool is_default = false;
-  std::int64_t threads = 1;
-  std::int64_t workspace_bytes = 0;
-};
-std::size_t choose_winner(const std::vector<Finalist>& finalists);
 
 }  // namespace hone

@@ -149,8 +149,12 @@ class Worker {
 
     stage("measure");
     TimingMemory& memory = timing();
-    const Measurement result =
-        measure(timed(memory.prepare(loaded.candidate)), policy_, head.at("best_s"));
+    const TimedRun run = timed(memory.prepare(loaded.candidate));
+    Measurement result = measure(run, policy_, head.at("best_s"));
+    // Another program may have had the machine: once more before it counts as the kernel's own
+    // doing.
+    if (result.spread > policy_.unstable_spread && !result.rejected)
+      result = measure(run, policy_, head.at("best_s"));
     if (memory.refused()) {
       answer["status"] = to_text(Status::kLaunchFailed);
       answer["reason"] = device_->last_error();

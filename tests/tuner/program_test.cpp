@@ -323,6 +323,36 @@ TEST(Program, TwoTunersOnOneDatabaseLoseNothing) {
   EXPECT_EQ(database.trial_count(), static_cast<std::int64_t>(2 * kBlendConfigs));
 }
 
+TEST(Program, BucketsOfAHandleHaveResultsInEachOthersLayouts) {
+  const Scratch scratch;
+  prepare_database(scratch / "t.db");
+  Program program(
+      tune_words(scratch / "t.db", {"rowdot", "--trials", "3", "--strategy", "random"}));
+  const auto objects = program.objects();
+  EXPECT_EQ(program.wait(), 0) << program.errors();
+  std::map<std::string, std::set<std::string>> measured;  // problem -> layouts
+  std::set<std::string> wanted = {""};
+  Database database(scratch / "t.db", Database::Mode::kRead);
+  for (const auto& object : objects) {
+    if (object.at("kind") != "winner") continue;
+    wanted.insert(object.at("layout").get<std::string>());
+    const std::string problem = object.at("problem");
+    for (const Trial& trial : database.trials(open_device("cpu:0")->identity().key(), problem))
+      if (trial.status == Status::kOk) measured[problem].insert(trial.layout);
+  }
+  ASSERT_EQ(measured.size(), 2u);
+  for (const auto& [problem, layouts] : measured)
+    for (const std::string& layout : wanted)
+      EXPECT_TRUE(layouts.contains(layout)) << problem << " in '" << layout << "'";
+
+  EngineOptions options;
+  options.database = scratch / "t.db";
+  options.templates = {kData + "/good"};
+  Engine engine(options);
+  const auto handle = engine.resolve("rowdot:n=30,k=40");
+  for (const std::int64_t m : {1, 9}) EXPECT_EQ(to_text(handle->match(&m)), "exact") << m;
+}
+
 TEST(Program, BudgetIsOneDeadlineOverAllProblems) {
   const Scratch scratch;
   prepare_database(scratch / "t.db");
