@@ -65,7 +65,7 @@ void on_fatal_signal(int signal, siginfo_t* info, void*) {
 bool has_mark(const std::filesystem::path& process, const std::string& mark) {
   std::ifstream file(process / "environ", std::ios::binary);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
-  return ("\0" + text).find(mark + '\0') != std::string::npos;
+  return text.find(mark + '\0') != std::string::npos;
 }
 
 }  // namespace

@@ -22,7 +22,8 @@ struct MeasurePolicy {
   double target_spread =
       0.02;  // interquartile range / median at which more samples aren't worth their time
   double limit_s = 0.15;         // per candidate; the least samples are taken whatever they cost
-  double unstable_spread = 1.0;  // beyond this there is no time worth keeping
+  double unstable_spread = 2.0;  // beyond this, time after time, there is no time worth keeping
+  int tries = 3;                 // measurements before a candidate counts as unstable
   int reject_after = 3;          // samples, all of them ...
   double reject_ratio = 2.0;     // ... this much slower than the best so far: it can't win, stop
   double cold_bytes_least = 64 << 20;  // cold arguments rotate over copies of at least this total,
