@@ -6,16 +6,23 @@ void attention_rows(const A &a, i64 begin, i64 end) {
   for (i64 r = begin; r < end; ++r) {
     const i64 h = r % a.heads, b = r / a.heads / a.q, kv_head = h / (a.heads / a.kv_heads);
     const i64 i = a.lens[b] - a.q + r / a.heads % a.q;  // position of the query token
-    auto element = [&](i64 j) {                         // where the key and value of position j begin
-      if constexpr (layout == word::tokens) return ((b * a.cap + j) * a.kv_heads + kv_head) * a.d;
-      else if constexpr (layout == word::heads) return ((b * a.kv_heads + kv_head) * a.cap + j) * a.d;
-      else return ((a.block_table[b * ceil_div(a.cap, a.page) + j / a.page] * a.page + j % a.page) * a.kv_heads + kv_head) * a.d;
+    auto element = [&](i64 j) {  // where the key and value of position j begin
+      if constexpr (layout == word::tokens)
+        return ((b * a.cap + j) * a.kv_heads + kv_head) * a.d;
+      else if constexpr (layout == word::heads)
+        return ((b * a.kv_heads + kv_head) * a.cap + j) * a.d;
+      else
+        return ((a.block_table[b * ceil_div(a.cap, a.page) + j / a.page] * a.page + j % a.page) *
+                    a.kv_heads +
+                kv_head) *
+               a.d;
     };
     auto score = [&](i64 j) {
       double s = 0;
       for (i64 e = 0; e < a.d; ++e) s += load(a.query, r * a.d + e) * load(a.k, element(j) + e);
       s *= scale;
-      if constexpr (softcap == word::yes) s = double(a.softcap_value) * __builtin_tanh(s / double(a.softcap_value));
+      if constexpr (softcap == word::yes)
+        s = double(a.softcap_value) * __builtin_tanh(s / double(a.softcap_value));
       if constexpr (alibi == word::yes) s -= double(a.slopes[h]) * double(i < j ? j - i : i - j);
       return s;
     };
