@@ -19,16 +19,6 @@ constexpr std::chrono::seconds kCompileLimit{60};
 // A layout that was never measured at a bucket is taken to cost this much more than the best one
 // there.
 constexpr double kUnmeasuredPenalty = 2;
-constexpr std::int32_t kLogUnit = 256;  // fixed point of log2
-
-// log2 in 1/256, linear within an octave: monotonic, and exact at powers of two.
-std::int32_t fixed_log2(std::int64_t value) noexcept {
-  auto bits = static_cast<std::uint64_t>(std::max<std::int64_t>(value, 1));
-  int exponent = 63 - __builtin_clzll(bits);
-  std::uint64_t mantissa = exponent >= 8 ? bits >> (exponent - 8) : bits << (8 - exponent);
-  return exponent * kLogUnit + static_cast<std::int32_t>(mantissa - kLogUnit);
-}
-
 bool knows_all(const Expression& expression, const Values& values) {
   return std::all_of(expression.names().begin(), expression.names().end(),
                      [&](const std::string& name) { return values.has(name); });
@@ -115,12 +105,6 @@ std::optional<Config> start_in(const Template& variant, const Values& scope, con
 
 }  // namespace
 
-std::string to_text(Match match) {
-  static constexpr const char* kNames[] = {"exact",   "bucket",   "near",
-                                           "sibling", "modelled", "start"};
-  return kNames[static_cast<int>(match)];
-}
-
 struct Engine::Choice {
   const Template* variant;
   Config config;
@@ -130,36 +114,6 @@ struct Engine::Choice {
   Hash source;  // of the record; zero when it must be rendered
   std::string layout;
 };
-
-const Handle::Bucket* Handle::choose(const std::int64_t* dims) const noexcept {
-  for (std::size_t i = 0; i < ranges_.size(); ++i)
-    if (dims[i] < ranges_[i].min || dims[i] > ranges_[i].max) return nullptr;
-  for (const BoundExpression& rule : rules_)
-    if (rule(dims).value_or(0) == 0) return nullptr;
-  if (buckets_.size() == 1) return buckets_[0].kernel.legal(dims) ? &buckets_[0] : nullptr;
-  std::size_t count = ranges_.size();
-  std::array<std::int32_t, 16> at{};
-  for (std::size_t i = 0; i < count; ++i) at[i] = fixed_log2(dims[i]);
-  const Bucket* best = nullptr;
-  std::int32_t nearest = std::numeric_limits<std::int32_t>::max();
-  for (std::size_t b = 0; b < buckets_.size(); ++b) {
-    // Fallbacks stand last and count as farther than any tuned point.
-    std::int32_t apart =
-        buckets_[b].dims.empty() ? std::numeric_limits<std::int32_t>::max() - 1 : 0;
-    for (std::size_t i = 0; i < buckets_[b].dims.size(); ++i)
-      apart += std::abs(at[i] - points_[b * count + i]);
-    if (apart < nearest && buckets_[b].kernel.legal(dims)) nearest = apart, best = &buckets_[b];
-  }
-  return best;
-}
-
-Match Handle::match(const std::int64_t* dims) const noexcept {
-  const Bucket* bucket = choose(dims);
-  if (bucket == nullptr) return Match::kStart;
-  if (bucket->match != Match::kExact) return bucket->match;
-  return std::equal(bucket->dims.begin(), bucket->dims.end(), dims) ? Match::kExact
-                                                                    : Match::kBucket;
-}
 
 Engine::Engine(const EngineOptions& options)
     : catalog_(Catalog::embedded()),
@@ -200,37 +154,22 @@ std::unique_ptr<Handle> Engine::resolve(const std::string& text,
                             op.name, problem.text(), device_->target().text(),
                             layout ? fmt::format(" in the layout '{}'", *layout) : "", op.name));
 
-  auto handle = std::make_unique<Handle>();
-  handle->problem_ = problem;
-  handle->layout_ = choices.front().layout;
+  std::vector<Handle::Bucket> buckets;
   std::optional<Error> missing;  // the first binary that isn't there
   bool covered = false;          // some kernel serves all dims
   for (const Choice& choice : choices) {
     if (choice.point.empty() && covered) break;
     try {
-      handle->buckets_.push_back(load(problem, choice));
+      buckets.push_back(load(problem, choice));
     } catch (const Error& error) {
       if (error.code() != Code::kNoBinary) throw;
       if (!missing) missing = error;
       continue;
     }
-    covered |= handle->buckets_.back().kernel.always_legal();
+    covered |= buckets.back().kernel.always_legal();
   }
-  if (handle->buckets_.empty()) throw *missing;
-  Values scope = op.scope(problem);
-  std::vector<std::string> dynamic = op.dynamic_dims();
-  if (dynamic.size() > 16)
-    throw Error(Code::kTemplate, fmt::format("{}: more than 16 dynamic dims", op.file));
-  for (const Dim& dim : op.dims)
-    if (dim.dynamic) handle->ranges_.push_back({dim.min, dim.max});
-  for (const auto& [rule, message] : op.requires_) {
-    BoundExpression bound = rule.with(op.lets).bind(lookup_in(scope), dynamic);
-    if (!bound.constant()) handle->rules_.push_back(std::move(bound));
-  }
-  for (const Handle::Bucket& bucket : handle->buckets_)
-    for (std::size_t i = 0; i < dynamic.size(); ++i)
-      handle->points_.push_back(bucket.dims.empty() ? 0 : fixed_log2(bucket.dims[i]));
-  return handle;
+  if (buckets.empty()) throw *missing;
+  return std::make_unique<Handle>(op, problem, std::move(buckets));
 }
 
 std::optional<Engine::Choice> Engine::adapted(const Best& row, const Problem& handle,

@@ -11,22 +11,10 @@
 
 #include "codegen/catalog.h"
 #include "runtime/backend.h"
-#include "runtime/kernel.h"
+#include "runtime/handle.h"
 #include "tuning_db/layers.h"
 
 namespace hone {
-
-// How good the match between the problem and what was tuned is, best first. The values are those of
-// hone_match: persistent.
-enum class Match {
-  kExact = 0,     // tuned on this device for these very dims
-  kBucket = 1,    // the same static dims, other dynamic ones
-  kNear = 2,      // this device, another shape: its config, re-checked
-  kSibling = 3,   // another device of the same architecture, or else backend
-  kModelled = 4,  // built and checked, never timed
-  kStart = 5,     // nothing known: the template's start config
-};
-std::string to_text(Match match);  // exact, bucket, ...
 
 struct EngineOptions {
   std::optional<std::filesystem::path>
@@ -34,42 +22,6 @@ struct EngineOptions {
   std::string device = "cpu:0";
   std::vector<std::filesystem::path> templates;  // further template folders
   bool no_compile = false;                       // also $HONE_NO_COMPILE=1
-};
-
-// A problem's static dims resolved: the tuned buckets of its dynamic dims, all reading one layout.
-// Immutable: any thread may launch.
-class Handle {
- public:
-  struct Bucket {
-    std::vector<std::int64_t> dims;  // the tuned point; empty for a fallback
-    Kernel kernel;
-    Match match;
-    std::int64_t median_ns = 0;  // as measured at `dims`; 0 when never timed for this problem
-    bool compiled = false;       // by this resolve, not taken from a database or cache
-  };
-
-  const Problem& problem() const { return problem_; }  // canonical handle
-  const std::string& layout() const { return layout_; }
-  const std::vector<Bucket>& buckets() const { return buckets_; }
-  int argument_count() const { return buckets_.front().kernel.argument_count(); }
-  int dim_count() const { return buckets_.front().kernel.dim_count(); }
-
-  // The bucket that serves these dynamic dims: the nearest by log distance whose rules hold.
-  // nullptr: out of range for the operator, or nothing serves them.
-  const Bucket* choose(const std::int64_t* dims) const noexcept;
-  Match match(const std::int64_t* dims) const noexcept;  // of choose()
-
- private:
-  friend class Engine;
-  struct DimRange {
-    std::int64_t min, max;
-  };
-  Problem problem_;
-  std::string layout_;
-  std::vector<Bucket> buckets_;
-  std::vector<DimRange> ranges_;
-  std::vector<BoundExpression> rules_;  // the operator's requirements that depend on dynamic dims
-  std::vector<std::int32_t> points_;    // buckets x dims: fixed-point log2
 };
 
 // Opens the database read-only and the device; resolves. Not thread safe; the Handles are.
