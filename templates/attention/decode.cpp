@@ -33,13 +33,15 @@
 //! require       tile_heads * tile_keys + tile_keys + 1 <= registers
 //! require       tile_heads * tile_columns + tile_heads + 1 <= registers
 //! require       tile_columns <= max(1, d * 4 / vector_bytes)
+//! require       tile_heads * 2 >= min(heads / kv_heads, 4)
+//! require       tile_columns * 2 >= min(d * 4 / vector_bytes, 4)
 //! require       threads <= units
 //! require       splits == 1 || splits * block <= kv
 //! workspace     4 * (threads * scratch + (splits > 1 ? tasks * splits * partial : 0))
 //! launch        main splits tasks 1 threads
 //! launch        combine tasks 1 1 threads if splits > 1
 //! start         softmax=online,dot=x==bf16&&c==bf16&&has_bf16&&d%(vector_bytes/2)==0?bf16:f32,\
-//!               block=32,join=layout==tokens||layout==paged?kv_heads:1,tile_heads=4,tile_keys=4,\
+//!               block=32,join=layout==tokens||layout==paged?kv_heads:1,tile_heads=registers/8,tile_keys=4,\
 //!               tile_columns=4,ahead=1,splits=units,threads=units
 #include "attention.h"
 
