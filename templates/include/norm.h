@@ -54,7 +54,10 @@ struct Gather {
   }
   template <typename N>
   HONE_BODY void put(vec d, i64 c, int u, N n) {
-    if constexpr (residual == word::add) vstore(kept + c, d, n);
+    if constexpr (residual == word::add) {
+      vstore(kept + c, d, n);
+      if constexpr (sizeof(x_t) < 4) d = vload(kept + c, n);  // the sum as written
+    }
     if constexpr (shifted) d = pad(d - shift, n, 0);
     if constexpr (centred) sum[u] += d;
     if constexpr (!centred || shifted) square[u] += d * d;

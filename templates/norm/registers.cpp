@@ -38,6 +38,7 @@ inline void normalise(const Args &a, i64 r) {
       if constexpr (residual == word::add) {
         v[k][i] += vload(a.residual + at, n);
         vstore(a.sum + at, v[k][i], n);
+        if constexpr (sizeof(x_t) < 4) v[k][i] = vload(a.sum + at, n);  // the sum as written
       }
       sum[k] += centred ? v[k][i] : v[k][i] * v[k][i];
     });
