@@ -40,8 +40,7 @@ double number_of(const std::string& text, const Location& where, const Values& s
     for (std::size_t i = question + 1; i < text.size(); ++i) {
       depth += text[i] == '?' ? 1 : 0;
       if (text[i] != ':' || depth-- > 0) continue;
-      const bool first =
-          Expression::parse(text.substr(0, question), where).truth(lookup_in(scope));
+      const bool first = Expression::parse(text.substr(0, question), where).truth(lookup_in(scope));
       return number_of(first ? text.substr(question + 1, i - question - 1) : text.substr(i + 1),
                        where, scope);
     }

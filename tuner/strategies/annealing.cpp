@@ -58,8 +58,9 @@ class Annealing : public Strategy {
     }
     const State state{point, std::log(std::max(*seconds, 1e-12))};
     if (!best_ || state.energy < best_->energy) best_ = state;
-    const bool take = !chain.state || state.energy < chain.state->energy ||
-                      unit_(random_) < std::exp((chain.state->energy - state.energy) / temperature_);
+    const bool take =
+        !chain.state || state.energy < chain.state->energy ||
+        unit_(random_) < std::exp((chain.state->energy - state.energy) / temperature_);
     if (take) {
       if (!chain.state || state.energy < chain.state->energy) chain.stuck = 0;
       chain.state = state;
