@@ -166,14 +166,19 @@ HONE_KERNEL(prepare) {
 HONE_PACK(w) {
   const w_t *checkpoint = reinterpret_cast<const w_t *>(from);
   w_t *panel = reinterpret_cast<w_t *>(to);
-  constexpr i64 depth = round_up(k, kDepth),
-                kBlock = 16;  // few enough rows of a panel to stay in L1
+  constexpr i64 depth = round_up(k, kDepth);
+  constexpr i64 line = kLine / i64(sizeof(w_t));  // elements: what one column reads at a time
+  constexpr i64 soon = 4 * line;                  // until it is read; strides defeat hardware
   for (i64 column = 0; column < n; column += NR, panel += depth * NR) {
-    for (i64 i = 0; i < depth; i += kBlock) {
+    for (i64 i = 0; i < depth; i += line) {
       for (i64 c = 0; c < NR; ++c) {
-        for (i64 j = i; j < min(depth, i + kBlock); ++j)
-          panel[(j / kDepth * NR + c) * kDepth + j % kDepth] =
-              column + c < n && j < k ? checkpoint[(column + c) * k + j] : w_t{};
+        const w_t *row = checkpoint + (column + c) * k;
+        const i64 end = column + c < n ? min(k, i + line) : i;
+        prefetch(row + i + soon);
+        i64 j = i;
+        for (; j < end; ++j) panel[(j / kDepth * NR + c) * kDepth + j % kDepth] = row[j];
+        for (; j < min(depth, i + line); ++j)
+          panel[(j / kDepth * NR + c) * kDepth + j % kDepth] = w_t{};
       }
     }
   }
