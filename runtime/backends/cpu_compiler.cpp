@@ -36,7 +36,7 @@ class WorkFolder {
     std::string tried;
     const char* temporary = std::getenv("TMPDIR");
     for (const char* parent : {"/dev/shm", temporary == nullptr ? "/tmp" : temporary, "/tmp"}) {
-      std::string name = fmt::format("{}/hone-XXXXXX", parent);
+      std::string name = fmt::format("{}/hone-{}-XXXXXX", parent, ::getpid());
       if (::mkdtemp(name.data()) != nullptr) {
         path_ = name;
         return;
