@@ -127,7 +127,7 @@ TEST(Database, GivesBackBinariesByteForByte) {
   std::string code =
       "\x7f"
       "ELF";
-  for (int i = 0; i < 100'000; ++i) code += static_cast<char>(i * i >> 3);
+  for (unsigned i = 0; i < 100'000; ++i) code += static_cast<char>(i * i >> 3);
   database.put_binary(hash_of("a"), "cpu/x86-64-v4", code);
   EXPECT_EQ(database.binary(hash_of("a"), "cpu/x86-64-v4"), code);
   EXPECT_FALSE(database.binary(hash_of("a"), "cpu/x86-64-v3"));
