@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <limits>
 #include <set>
+#include <tuple>
 
 #include "codegen/error.h"
 #include "codegen/space.h"
@@ -209,14 +210,22 @@ std::optional<Engine::Choice> Engine::adapted(const Best& row, const Problem& ha
 }
 
 std::vector<Engine::Choice> Engine::tuned(const Problem& handle) const {
-  std::vector<Choice> choices;
-  auto known = [&](const Trial& trial) {
-    const Template* variant = catalog_.variant(handle.op, trial.variant);
-    return variant != nullptr && variant->hash == trial.template_hash;
+  // A row that doesn't fit must not hide the next best one: what fits is decided where rows are
+  // chosen.
+  std::map<std::tuple<std::string, std::string, std::string>, Choice> fitting;
+  auto key = [](const Trial& trial) {
+    return std::tuple(trial.problem, trial.variant, trial.config);
   };
-  for (const Best& row : layers_.best_of_handle(device_key_, handle.text(), known))
-    if (std::optional<Choice> choice = adapted(row, handle, Match::kExact))
-      choices.push_back(std::move(*choice));
+  auto fits = [&](const Trial& trial) {
+    std::optional<Choice> choice = adapted(trial, handle, Match::kExact);
+    if (!choice) return false;
+    fitting.insert_or_assign(key(trial), std::move(*choice));
+    return true;
+  };
+  std::vector<Choice> choices;
+  for (const Best& row : layers_.best_of_handle(device_key_, handle.text(), fits))
+    if (auto found = fitting.find(key(row)); found != fitting.end())
+      choices.push_back(found->second);
   return choices;
 }
 

@@ -100,7 +100,18 @@ std::vector<std::string> compile_flags(const CpuCompiler& compiler, const CpuArc
 // for __builtin_ functions of the references; one that isn't used isn't loaded. What stays
 // undefined is an error here, with a name, and not at load time.
 const std::vector<std::string> kLinkFlags = {
-    "-shared", "-nostdlib", "-Wl,-z,defs", "-Wl,--as-needed", "-lm", "-lc", "-lgcc"};
+    // Two segments instead of four, and nothing to protect afterwards: an engine loads hundreds of
+    // these.
+    "-shared",
+    "-nostdlib",
+    "-Wl,-z,noseparate-code",
+    "-Wl,-z,norelro",
+    "-Wl,--build-id=none",
+    "-Wl,-z,defs",
+    "-Wl,--as-needed",
+    "-lm",
+    "-lc",
+    "-lgcc"};
 
 ProcessResult run_compiler(const CpuCompiler& compiler, const std::vector<std::string>& arguments,
                            const fs::path& folder, std::chrono::duration<double> limit) {

@@ -142,8 +142,9 @@ TEST_F(Engines, ConfigsThatAreNotLegalAreSkipped) {
   }
   Engine engine(options());
   std::unique_ptr<Handle> handle = engine.resolve(kHandle);
-  for (const Handle::Bucket& bucket : handle->buckets())
-    EXPECT_NE(bucket.kernel.config().text(), trial.config);
+  ASSERT_EQ(handle->buckets().size(), 1u);
+  EXPECT_EQ(handle->buckets()[0].kernel.config().text(), "unroll=2,threads=1");
+  EXPECT_EQ(handle->buckets()[0].match, Match::kExact);
 }
 
 TEST_F(Engines, WithoutCompilationAStoredBinaryIsUsed) {
