@@ -26,6 +26,7 @@ constexpr double kHangS = 5;
 constexpr double kSlowestFlops = 1e9;  // operations per second
 constexpr double kSlowestBytes =
     50e6;  // bytes per second of memory touched for the first time, several times over
+constexpr double kBusyRatio = 10;          // more time for a reference that didn't end in time
 constexpr double kHangRatio = 10;          // times the first good candidate's whole trial
 constexpr std::size_t kMostReason = 2000;  // characters of a compiler's log kept with a trial
 
@@ -187,6 +188,7 @@ void Evaluator::evaluate(const Attempt& attempt, const Compiled& compiled, doubl
                      {"best_s", best_s}};
   // A candidate that ends a worker which others used before it gets a second chance in a fresh one:
   // they may have left the damage. One that never got its request did nothing.
+  double patience_s = limit_s_;
   for (int tries = 0;; ++tries) {
     ready();
     const bool fresh = served_ == 0;
@@ -194,12 +196,16 @@ void Evaluator::evaluate(const Attempt& attempt, const Compiled& compiled, doubl
     const auto begin = std::chrono::steady_clock::now();
     auto answer = [&] {
       const auto turn = turns_.take();
-      return worker_->request(head, compiled.binary->code, limit_s_, interrupted);
+      return worker_->request(head, compiled.binary->code, patience_s, interrupted);
     }();
     if (const auto* end = std::get_if<WorkerEnd>(&answer)) {
       trial->status = end->status;
       trial->reason = end->reason;
       if (end->interrupted) return;
+      if (end->stage == "reference" && end->status == Status::kTimeout && tries < 2) {
+        patience_s *= kBusyRatio;  // the machine is busy: the limit is for candidates
+        continue;
+      }
       if (end->stage == "reference")
         throw Error(Code::kTemplate, fmt::format("the reference of {} ended the worker on {}: {}",
                                                  problem_.op, problem_.text(), end->reason));
