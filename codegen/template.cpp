@@ -134,8 +134,9 @@ class Reader {
   // Values of parameters that are plain identifiers, and not names of anything, are words.
   void collect_words() {
     static const std::set<std::string> kLimits = {
-        "units",    "vector_bytes", "registers", "l1_bytes", "l2_bytes", "l3_bytes",
-        "has_avx2", "has_avx512",   "has_bf16",  "has_vnni", "has_f16c"};
+        "units",      "vector_bytes", "registers", "l1_bytes",     "l2_bytes", "l3_bytes",
+        "has_avx2",   "has_avx512",   "has_bf16",  "has_vnni",     "has_f16c", "wave",
+        "max_shared", "max_threads",  "has_mma",   "has_cp_async", "has_mfma", "sm"};
     std::set<std::string> names = kLimits;
     for (const Dim& dim : op_.dims) names.insert(dim.name);
     for (const Word& word : op_.words) names.insert(word.name);
@@ -257,11 +258,15 @@ class Reader {
       launch.when = parse(trimmed(rest.substr(at + 4)), line.where);
       rest = rest.substr(0, at);
     }
+    if (std::size_t at = rest.find(" shared "); at != std::string::npos) {
+      launch.shared = parse(trimmed(rest.substr(at + 8)), line.where);
+      rest = rest.substr(0, at);
+    }
     std::vector<std::string> parts = expressions_in(rest);
     if (parts.size() != 5)
-      fail(line.where,
-           fmt::format("write: launch entry x y z threads [if condition] (found {} parts: {})",
-                       parts.size(), fmt::join(parts, " | ")));
+      fail(line.where, fmt::format("write: launch entry x y z threads [shared bytes] [if "
+                                   "condition] (found {} parts: {})",
+                                   parts.size(), fmt::join(parts, " | ")));
     launch.entry = parts[0];
     for (std::size_t i = 0; i < 3; ++i) launch.grid[i] = parse(parts[i + 1], line.where);
     launch.threads = parse(parts[4], line.where);

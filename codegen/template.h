@@ -26,6 +26,7 @@ struct Launch {
   std::string entry;
   std::array<Expression, 3> grid;  // blocks
   Expression threads;              // cpu: pool threads to use; GPUs: threads per block
+  Expression shared;               // GPUs: bytes of dynamic shared memory; empty: none
   Expression when;                 // empty: always
 };
 
@@ -39,7 +40,7 @@ struct Pack {
 
 struct Template {
   std::string op;
-  std::string variant;  // file stem
+  std::string variant;  // file stem; with the extension where that isn't .cpp: `rows`, `warp.cu`
   std::string file;
   std::vector<std::string> serves;  // backends
   Expression when;                  // over problem and limits; empty: always
