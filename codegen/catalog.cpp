@@ -69,6 +69,7 @@ void Catalog::add_directory(const std::filesystem::path& directory) {
     throw Error(Code::kIo, fmt::format("--templates {}: {}", directory.string(), failure.what()));
   }
   finish();
+  for (const auto& [name, op] : ops_) variants(name);  // what is wrong with the folder shows now
 }
 
 void Catalog::add_file(const std::string& path, std::string text, const std::string& origin) {
@@ -91,9 +92,8 @@ Hash Catalog::content_hash(const std::string& path, std::map<std::string, Hash>&
 }
 
 void Catalog::finish() {
-  std::map<std::string, Hash> hashes;  // of files with what they include, each computed once
   ops_.clear();
-  variants_.clear();
+  parsed_ = std::make_unique<Parsed>();
   for (const auto& [path, text] : files_) {
     std::filesystem::path file(path);
     if (file.filename() != "op.json") continue;
@@ -111,21 +111,29 @@ void Catalog::finish() {
   }
   for (const auto& [path, text] : files_) {
     std::filesystem::path file(path);
-    if (!is_variant(file)) continue;
-    auto op = ops_.find(file.parent_path().filename().string());
-    if (op == ops_.end())
+    if (is_variant(file) && ops_.count(file.parent_path().filename().string()) == 0)
       throw Error(Code::kTemplate,
                   fmt::format("{}: its folder has no op.json and is no known operator ({})",
                               origins_[path], fmt::join(ops_ | std::views::keys, " ")));
-    Template variant = parse_template(op->second, text, origins_[path]);
+  }
+}
+
+std::vector<Template> Catalog::parse_variants(const Op& op) const {
+  std::map<std::string, Hash> hashes;  // of files with what they include, each computed once
+  std::vector<Template> variants;
+  for (const auto& [path, text] : files_) {
+    std::filesystem::path file(path);
+    if (!is_variant(file) || file.parent_path().filename() != op.name) continue;
+    Template variant = parse_template(op, text, origins_.find(path)->second);
     // Variants of one idea for several backends may share a stem; the extension keeps them apart.
     if (file.extension() != ".cpp") variant.variant += file.extension().string();
     // The reference belongs to it: a verdict of another reference is worth nothing.
     variant.hash = hash_of(contract_of(text) + content_hash("include/types.h", hashes).text() +
                            content_hash(path, hashes).text() +
-                           content_hash(op->first + "/reference.cpp", hashes).text());
-    variants_[op->first].push_back(std::move(variant));
+                           content_hash(op.name + "/reference.cpp", hashes).text());
+    variants.push_back(std::move(variant));
   }
+  return variants;
 }
 
 const Op& Catalog::op(std::string_view name) const {
@@ -138,8 +146,13 @@ const Op& Catalog::op(std::string_view name) const {
 
 const std::vector<Template>& Catalog::variants(std::string_view op) const {
   static const std::vector<Template> kNone;
-  auto found = variants_.find(op);
-  return found == variants_.end() ? kNone : found->second;
+  auto known = ops_.find(std::string(op));
+  if (known == ops_.end()) return kNone;
+  const std::lock_guard lock(parsed_->mutex);
+  auto found = parsed_->variants.find(op);
+  if (found == parsed_->variants.end())
+    found = parsed_->variants.emplace(known->first, parse_variants(known->second)).first;
+  return found->second;
 }
 
 const Template* Catalog::variant(std::string_view op, std::string_view name) const {

@@ -4,6 +4,8 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,12 +37,18 @@ class Catalog {
  private:
   void add_file(const std::string& path, std::string text, const std::string& origin);
   void finish();
+  std::vector<Template> parse_variants(const Op& op) const;
   // Of the normalised text of a file and, recursively, of what it includes.
   Hash content_hash(const std::string& path, std::map<std::string, Hash>& known) const;
   std::map<std::string, std::string, std::less<>> files_;    // relative path -> text
   std::map<std::string, std::string, std::less<>> origins_;  // relative path -> path for messages
   std::map<std::string, Op> ops_;
-  std::map<std::string, std::vector<Template>, std::less<>> variants_;
+  // Variants are parsed when first asked for: a reader of one operator starts without the others.
+  struct Parsed {
+    std::mutex mutex;
+    std::map<std::string, std::vector<Template>, std::less<>> variants;
+  };
+  std::unique_ptr<Parsed> parsed_;
 };
 
 }  // namespace hone

@@ -19,8 +19,8 @@ check() {
 }
 
 failed=0
-check codegen "codegen" "SQLiteCpp|sqlite3|boost|hwloc|sodium|zstd|cuda|hip" || failed=1
-check tuning_db "codegen tuning_db" "boost|hwloc|cuda|hip" || failed=1
+check codegen "codegen" "SQLiteCpp|sqlite3|boost|sodium|zstd|cuda|hip" || failed=1
+check tuning_db "codegen tuning_db" "boost|cuda|hip" || failed=1
 # hone.hpp lies beside hone.h where both are installed.
 check runtime "codegen tuning_db runtime hone.h" "SQLiteCpp|sqlite3|boost|cuda|hip" || failed=1
 check tuner "codegen tuning_db runtime tuner" "SQLiteCpp|sqlite3|cuda|hip" || failed=1

@@ -4,7 +4,7 @@
 set -eu
 
 build_packages="cmake ninja-build g++ pkg-config libfmt-dev nlohmann-json3-dev libsqlite3-dev libsqlitecpp-dev
-  libboost-program-options-dev libxxhash-dev libsodium-dev libzstd-dev libhwloc-dev"
+  libboost-program-options-dev libxxhash-dev libsodium-dev libzstd-dev"
 test_packages="libgtest-dev libgmock-dev libbenchmark-dev libopenblas-dev libdnnl-dev"
 
 case "${1:-build}" in

@@ -2,17 +2,11 @@
 
 #include <cpuid.h>
 #include <fmt/format.h>
-#include <hwloc.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <array>
-#include <charconv>
-#include <cstdlib>
 #include <cstring>
-#include <memory>
-
-#include "codegen/error.h"
 
 namespace hone {
 namespace {
@@ -67,73 +61,6 @@ std::string family_model_stepping() {
   const unsigned model = (signature >> 4 & 15) |
                          (base_family == 6 || base_family == 15 ? (signature >> 16 & 15) << 4 : 0);
   return fmt::format("{}.{}.{}", family, model, signature & 15);
-}
-
-using Topology = std::unique_ptr<hwloc_topology, decltype(&hwloc_topology_destroy)>;
-
-Topology load_topology() {
-  hwloc_topology_t raw = nullptr;
-  if (hwloc_topology_init(&raw) != 0)
-    throw Error(Code::kDevice, "hwloc can't start; check the installed libhwloc15");
-  Topology topology(raw, &hwloc_topology_destroy);
-  // Devices and buses cost most of the time of a load.
-  // hwloc's own cpuid discovery moves this thread over every core, which costs more than all the
-  // rest of opening a device; the kernel has told sysfs the same.
-  hwloc_topology_set_components(raw, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, "x86");
-  hwloc_topology_set_all_types_filter(raw, HWLOC_TYPE_FILTER_KEEP_NONE);
-  hwloc_topology_set_type_filter(raw, HWLOC_OBJ_CORE, HWLOC_TYPE_FILTER_KEEP_ALL);
-  hwloc_topology_set_cache_types_filter(raw, HWLOC_TYPE_FILTER_KEEP_ALL);
-  if (hwloc_topology_load(raw) != 0)
-    throw Error(Code::kDevice, "hwloc can't read the machine's topology; is /sys mounted?");
-  return topology;
-}
-
-std::vector<int> usable_cpus(hwloc_topology_t topology) {
-  std::unique_ptr<hwloc_bitmap_s, decltype(&hwloc_bitmap_free)> allowed(hwloc_bitmap_alloc(),
-                                                                        &hwloc_bitmap_free);
-  std::unique_ptr<hwloc_bitmap_s, decltype(&hwloc_bitmap_free)> core(hwloc_bitmap_alloc(),
-                                                                     &hwloc_bitmap_free);
-  if (hwloc_get_cpubind(topology, allowed.get(), HWLOC_CPUBIND_PROCESS) != 0) {
-    hwloc_bitmap_copy(allowed.get(), hwloc_topology_get_allowed_cpuset(topology));
-  }
-  std::vector<int> cpus;
-  const int cores = hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_CORE);
-  for (int i = 0; i < cores; ++i) {
-    const hwloc_obj_t object =
-        hwloc_get_obj_by_type(topology, HWLOC_OBJ_CORE, static_cast<unsigned>(i));
-    hwloc_bitmap_and(core.get(), object->cpuset, allowed.get());
-    if (const int first = hwloc_bitmap_first(core.get()); first >= 0) cpus.push_back(first);
-  }
-  if (cpus.empty()) {
-    for (int cpu = hwloc_bitmap_first(allowed.get()); cpu >= 0;
-         cpu = hwloc_bitmap_next(allowed.get(), cpu))
-      cpus.push_back(cpu);
-  }
-  if (cpus.empty())
-    throw Error(Code::kDevice,
-                "no processor that this process may use; check its affinity (taskset -p)");
-  return cpus;
-}
-
-// Of the cache above one CPU; 0 when none is exposed.
-std::int64_t cache_bytes(hwloc_topology_t topology, int cpu, hwloc_obj_type_t type) {
-  const hwloc_obj_t unit = hwloc_get_pu_obj_by_os_index(topology, static_cast<unsigned>(cpu));
-  const hwloc_obj_t cache =
-      unit == nullptr ? nullptr : hwloc_get_ancestor_obj_by_type(topology, type, unit);
-  return cache == nullptr ? 0 : static_cast<std::int64_t>(cache->attr->cache.size);
-}
-
-std::optional<std::size_t> thread_limit() {
-  const char* text = std::getenv("HONE_THREADS");
-  if (text == nullptr || *text == '\0') return std::nullopt;
-  std::size_t count = 0;
-  const char* end = text + std::strlen(text);
-  const auto [rest, error] = std::from_chars(text, end, count);
-  if (error != std::errc() || rest != end || count == 0) {
-    throw Error(Code::kUsage,
-                fmt::format("HONE_THREADS={}: give the number of threads to use, 1 or more", text));
-  }
-  return count;
 }
 
 }  // namespace
@@ -203,23 +130,6 @@ CpuArch this_cpu_arch() {
   arch.bf16 = bit(vector_types, 5);
   arch.vnni = bit(extended.ecx, 11);
   return arch;
-}
-
-CpuTopology this_cpu_topology(const CpuArch& arch) {
-  const Topology topology = load_topology();
-  CpuTopology result;
-  result.cpus = usable_cpus(topology.get());
-  result.l1_bytes = cache_bytes(topology.get(), result.cpus[0], HWLOC_OBJ_L1CACHE);
-  result.l2_bytes = cache_bytes(topology.get(), result.cpus[0], HWLOC_OBJ_L2CACHE);
-  result.l3_bytes = cache_bytes(topology.get(), result.cpus[0], HWLOC_OBJ_L3CACHE);
-  if (const auto limit = thread_limit(); limit && *limit < result.cpus.size())
-    result.cpus.resize(*limit);
-  // Servers and desktops with AVX-512 have at least these; too small a guess costs less than too
-  // large a one.
-  if (result.l1_bytes == 0) result.l1_bytes = 32 << 10;
-  if (result.l2_bytes == 0) result.l2_bytes = arch.level == 4 ? 1 << 20 : 256 << 10;
-  if (result.l3_bytes == 0) result.l3_bytes = arch.level == 4 ? 16 << 20 : 4 << 20;
-  return result;
 }
 
 Target cpu_target(const CpuArch& arch, const CpuTopology& topology) {

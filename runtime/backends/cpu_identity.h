@@ -37,9 +37,9 @@ struct CpuTopology {
   std::int64_t l2_bytes = 0;  // of one core
   std::int64_t l3_bytes = 0;  // of the core's cluster
 };
-// Reads hwloc and the affinity of the process (of all its threads together, so one pinned thread
+// Reads sysfs and the affinity of the process (of all its threads together, so one pinned thread
 // doesn't hide the rest). Sizes that a virtual machine hides are those usual for the arch. Throws
-// Error(kUsage) for a HONE_THREADS that is no positive number, Error(kDevice) when hwloc fails.
+// Error(kUsage) for a HONE_THREADS that is no positive number.
 CpuTopology this_cpu_topology(const CpuArch& arch);
 
 Target cpu_target(const CpuArch& arch, const CpuTopology& topology);
