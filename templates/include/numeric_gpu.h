@@ -1,0 +1,137 @@
+// The GPU's twin of numeric.h: storage formats as numbers by the conversions of the hardware, and
+// vectors of neighbouring elements in one access.
+#pragma once
+#include "simt.h"
+
+#if HONE_CUDA
+HONE_INLINE f32 to_f32(f16 value) {
+  f32 result;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(result) : "h"(value.bits));
+  return result;
+}
+HONE_INLINE f16 to_f16(f32 value) {
+  f16 result;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(result.bits) : "f"(value));
+  return result;
+}
+#else
+HONE_INLINE f32 to_f32(f16 value) {
+  return static_cast<f32>(__builtin_bit_cast(_Float16, value.bits));
+}
+HONE_INLINE f16 to_f16(f32 value) {
+  return {__builtin_bit_cast(u16, static_cast<_Float16>(value))};
+}
+#endif
+HONE_INLINE f32 to_f32(bf16 value) {
+  return __builtin_bit_cast(f32, static_cast<u32>(value.bits) << 16);
+}
+// To nearest, ties to even; NaN stays NaN.
+HONE_INLINE bf16 to_bf16(f32 value) {
+#if HONE_CUDA && __CUDA_ARCH__ >= 800
+  bf16 result;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(result.bits) : "f"(value));
+  return result;
+#else
+  const u32 bits = __builtin_bit_cast(u32, value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return {static_cast<u16>(bits >> 16 | 0x40u)};
+  return {static_cast<u16>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16)};
+#endif
+}
+HONE_INLINE f32 to_f32(f32 value) { return value; }
+
+template <typename T, typename U>
+constexpr bool kSame = false;
+template <typename T>
+constexpr bool kSame<T, T> = true;
+
+template <typename T>
+HONE_INLINE T from_f32(f32 value) {
+  if constexpr (sizeof(T) == 4)
+    return value;
+  else if constexpr (kSame<T, f16>)
+    return to_f16(value);
+  else
+    return to_bf16(value);
+}
+
+// One access of `bytes` bytes, aligned to as many.
+template <int bytes>
+struct Words;
+template <>
+struct Words<1> {
+  u8 word;
+};
+template <>
+struct Words<2> {
+  u16 word;
+};
+template <>
+struct Words<4> {
+  u32 word;
+};
+template <>
+struct alignas(8) Words<8> {
+  u32 word[2];
+};
+template <>
+struct alignas(16) Words<16> {
+  u32 word[4];
+};
+
+// `count` neighbouring elements as f32, count * sizeof(T) a power of two up to 16 (f32: up to 32)
+// and p aligned to it (to 16 at most).
+template <int count, typename T>
+HONE_INLINE void load_vector(f32 (&to)[count], const T *p) {
+  constexpr int bytes = count * static_cast<int>(sizeof(T));
+  if constexpr (bytes > 16) {
+#pragma unroll
+    for (int part = 0; part < bytes / 16; ++part) {
+      constexpr int each = 16 / static_cast<int>(sizeof(T));
+      f32 some[each];
+      load_vector(some, p + part * each);
+#pragma unroll
+      for (int i = 0; i < each; ++i) to[part * each + i] = some[i];
+    }
+  } else {
+    struct Elements {
+      T element[count];
+    };
+    const auto elements =
+        __builtin_bit_cast(Elements, *reinterpret_cast<const Words<bytes> *>(p));
+#pragma unroll
+    for (int i = 0; i < count; ++i) to[i] = to_f32(elements.element[i]);
+  }
+}
+template <int count, typename T>
+HONE_INLINE void store_vector(T *p, const f32 (&from)[count]) {
+  constexpr int bytes = count * static_cast<int>(sizeof(T));
+  if constexpr (bytes > 16) {
+#pragma unroll
+    for (int part = 0; part < bytes / 16; ++part) {
+      constexpr int each = 16 / static_cast<int>(sizeof(T));
+      f32 some[each];
+#pragma unroll
+      for (int i = 0; i < each; ++i) some[i] = from[part * each + i];
+      store_vector(p + part * each, some);
+    }
+  } else {
+    struct Elements {
+      T element[count];
+    } elements;
+#pragma unroll
+    for (int i = 0; i < count; ++i) elements.element[i] = from_f32<T>(from[i]);
+    *reinterpret_cast<Words<bytes> *>(p) = __builtin_bit_cast(Words<bytes>, elements);
+  }
+}
+
+inline constexpr i64 ceil_div(i64 a, i64 b) { return (a + b - 1) / b; }
+inline constexpr i64 round_up(i64 a, i64 b) { return ceil_div(a, b) * b; }
+template <typename T>
+HONE_INLINE constexpr T smaller(T a, T b) {
+  return b < a ? b : a;
+}
+template <typename T>
+HONE_INLINE constexpr T larger(T a, T b) {
+  return a < b ? b : a;
+}
+constexpr f32 kInfinity = __builtin_bit_cast(f32, 0x7f800000u);

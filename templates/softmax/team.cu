@@ -1,0 +1,110 @@
+// A row lies with a team of neighbouring threads, from eight to a whole block. `keep` tells where
+// its scores wait between the passes: in registers, in shared memory, or nowhere (they are computed
+// again). `passes` 2: the largest score and the sum come from one pass, each sum rescaled when the
+// largest grows.
+//! serves   cuda hip
+//! fixed    cols heads
+//! param    team 8 16 32 64 128 256 512 1024
+//! param    threads 64 128 256 512 1024
+//! param    vec 1 2 4 8                        // columns in one access
+//! param    keep own shared none
+//! param    passes 2 3
+//! let      each = ceil_div(cols, team * vec)
+//! let      kept_bytes = keep == shared ? threads * each * vec * 4 : 0
+//! require  threads <= max_threads && threads % wave == 0 && threads % team == 0
+//! require  team <= 8 || team * vec < 2 * cols
+//! require  cols % vec == 0 && size(x, vec) <= 16
+//! require  keep == own ? each * vec <= 64 : each * vec >= 8
+//! require  kept_bytes + 1024 <= max_shared
+//! launch   main ceil_div(rows, threads / team) 1 1 threads shared kept_bytes
+//! start    team=cols<=64?8:cols<=1024?32:256,threads=256,vec=cols%4==0?4:1,\
+//!          keep=cols<=8192?own:none,passes=3
+#include "team.h"
+
+constexpr f32 kLog2e = 1.44269504f;
+
+// Of no score at all or -infinity only: a finite stand-in, so that exponentials are 0 and not NaN.
+HONE_INLINE f32 finite_floor(f32 largest) { return largest == -kInfinity ? 0.0f : largest; }
+// What a sum relative to `from` is multiplied with to be one relative to `to`.
+HONE_INLINE f32 shrink(f32 from, f32 to) {
+  return from == -kInfinity ? 0.0f : exp2f((from - to) * kLog2e);
+}
+// NaN never wins.
+HONE_INLINE f32 largest_of(f32 p, f32 q) { return q > p ? q : p; }
+
+HONE_GPU_KERNEL(main, threads) {
+  const i64 row = block_x() * kTeams + thread_index() / kTeam;
+  const bool live = row < a.rows;
+  const i64 start = row * cols;
+  i64 seen = cols;  // columns
+  if constexpr (causal == word::yes) {
+    const i64 q = a.rows / heads;
+    seen = cols - q + row % q + 1;
+  }
+  Wait wait;
+  const auto compute = [&](i64 column, f32(&score)[kVec]) {
+    load_vector(score, a.x + start + column);
+    f32 other[kVec];
+    if constexpr (mask == word::row) load_vector(other, a.m + column);
+    if constexpr (mask == word::full) load_vector(other, a.m + start + column);
+#pragma unroll
+    for (int i = 0; i < kVec; ++i) {
+      score[i] *= a.scale;
+      if constexpr (softcap == word::yes) score[i] = a.cap * tanhf(score[i] / a.cap);
+      if constexpr (mask != word::none) score[i] += other[i];
+      if (causal == word::yes && column + i >= seen) score[i] = -kInfinity;
+    }
+  };
+  const auto score_at = [&](int j, i64 column, f32(&score)[kVec]) {
+    wait.get(j, score, [&](f32(&again)[kVec]) { compute(column, again); });
+  };
+
+  f32 largest = -kInfinity, sum = 0;
+  for_columns(live, [&](int j, i64 column) {
+    f32 score[kVec];
+    compute(column, score);
+    wait.put(j, score);
+    f32 top = largest;
+#pragma unroll
+    for (int i = 0; i < kVec; ++i) top = largest_of(top, score[i]);
+    if constexpr (passes == 2) {
+      sum *= shrink(largest, top);
+#pragma unroll
+      for (int i = 0; i < kVec; ++i) sum += exp2f((score[i] - finite_floor(top)) * kLog2e);
+    }
+    largest = top;
+  });
+  const f32 mine = largest;
+  largest = reduce_team<0>(largest, largest_of);
+  if constexpr (passes == 2) {
+    sum *= shrink(mine, largest);
+  } else {
+    for_columns(live, [&](int j, i64 column) {
+      f32 score[kVec];
+      score_at(j, column, score);
+#pragma unroll
+      for (int i = 0; i < kVec; ++i) {
+        const f32 e = exp2f((score[i] - largest) * kLog2e);
+        sum += e;
+        if constexpr (form == word::plain) score[i] = e;
+      }
+      if constexpr (form == word::plain) wait.put(j, score);
+    });
+  }
+  sum = reduce_team<1>(sum, [](f32 p, f32 q) { return p + q; });
+  const f32 factor = 1.0f / sum, log_sum = logf(sum);
+  for_columns(live, [&](int j, i64 column) {
+    f32 score[kVec];
+    score_at(j, column, score);
+#pragma unroll
+    for (int i = 0; i < kVec; ++i) {
+      if constexpr (form == word::log)
+        score[i] = score[i] - largest - log_sum;
+      else if constexpr (passes == 3 && keep != word::none)
+        score[i] *= factor;
+      else
+        score[i] = exp2f((score[i] - largest) * kLog2e) * factor;
+    }
+    store_vector(a.y + start + column, score);
+  });
+}
