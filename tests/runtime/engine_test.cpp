@@ -160,7 +160,7 @@ TEST_F(Engines, WithoutCompilationAStoredBinaryIsUsed) {
   }
   {
     Engine engine(options());
-    Catalog catalog = engine.catalog();
+    const Catalog& catalog = engine.catalog();
     Problem problem = catalog.problem(kHandle, false);
     Source source = render(catalog, *catalog.variant("affine", "plain"), problem,
                            Values::parse(trial.config), engine.device().target());
