@@ -38,6 +38,7 @@ HONE_INLINE bf16 to_bf16(f32 value) {
 #endif
 }
 HONE_INLINE f32 to_f32(f32 value) { return value; }
+HONE_INLINE f32 to_f32(i8 value) { return value; }
 
 template <typename T, typename U>
 constexpr bool kSame = false;
@@ -78,7 +79,7 @@ struct alignas(16) Words<16> {
   u32 word[4];
 };
 
-// `count` neighbouring elements as f32, count * sizeof(T) a power of two up to 16 (f32: up to 32)
+// `count` neighbouring elements as f32; count * sizeof(T) a power of two up to 16 (f32: up to 32)
 // and p aligned to it (to 16 at most).
 template <int count, typename T>
 HONE_INLINE void load_vector(f32 (&to)[count], const T *p) {
@@ -122,6 +123,38 @@ HONE_INLINE void store_vector(T *p, const f32 (&from)[count]) {
     for (int i = 0; i < count; ++i) elements.element[i] = from_f32<T>(from[i]);
     *reinterpret_cast<Words<bytes> *>(p) = __builtin_bit_cast(Words<bytes>, elements);
   }
+}
+
+// `count` neighbours from element `at` on, which count divides; block formats too.
+template <int count, typename T>
+HONE_INLINE void load_run(f32 (&to)[count], const T *p, i64 at) {
+  load_vector(to, p + at);
+}
+HONE_INLINE i32 nibble(const u8 *values, int i) {
+  return i < 16 ? values[i] & 15 : values[i - 16] >> 4;
+}
+template <int count>
+HONE_INLINE void load_run(f32 (&to)[count], const q8_0 *p, i64 at) {
+  const q8_0 &block = p[at / 32];
+  const f32 scale = to_f32(block.scale);
+#pragma unroll
+  for (int i = 0; i < count; ++i) to[i] = scale * block.values[at % 32 + i];
+}
+template <int count>
+HONE_INLINE void load_run(f32 (&to)[count], const q4_0 *p, i64 at) {
+  const q4_0 &block = p[at / 32];
+  const f32 scale = to_f32(block.scale);
+#pragma unroll
+  for (int i = 0; i < count; ++i)
+    to[i] = scale * (nibble(block.values, static_cast<int>(at % 32) + i) - 8);
+}
+template <int count>
+HONE_INLINE void load_run(f32 (&to)[count], const q4_1 *p, i64 at) {
+  const q4_1 &block = p[at / 32];
+  const f32 scale = to_f32(block.scale), minimum = to_f32(block.minimum);
+#pragma unroll
+  for (int i = 0; i < count; ++i)
+    to[i] = scale * nibble(block.values, static_cast<int>(at % 32) + i) + minimum;
 }
 
 inline constexpr i64 ceil_div(i64 a, i64 b) { return (a + b - 1) / b; }

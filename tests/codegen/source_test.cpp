@@ -126,6 +126,50 @@ TEST(Render, ReferencesTakeEveryDimAtRunTimeAndGiveDoubles) {
   EXPECT_EQ(source.hash, other.hash);
 }
 
+constexpr const char* kGpuVariant = R"(//! serves   cuda hip
+//! fixed    cols
+//! param    threads 64 128
+//! launch   main rows 1 1 threads shared threads * 4
+//! start    threads=64
+#include "simt.h"
+HONE_GPU_KERNEL(main, threads) { a.y[block_x()] = a.x[block_x()] * a.a; }
+)";
+
+TEST(Catalog, AGpuVariantMayShareTheStemOfAnother) {
+  Folder folder;
+  folder.write("scale/rows.cu", kGpuVariant);
+  Catalog catalog = folder.catalog();
+  ASSERT_EQ(catalog.variants("scale").size(), 2u);
+  ASSERT_NE(catalog.variant("scale", "rows"), nullptr);
+  ASSERT_NE(catalog.variant("scale", "rows.cu"), nullptr);
+  EXPECT_EQ(catalog.variant("scale", "rows")->hash,
+            Folder().catalog().variant("scale", "rows")->hash);
+  Values scope = catalog.op("scale").scope(catalog.problem("scale:cols=8", false));
+  EXPECT_FALSE(catalog.variant("scale", "rows.cu")->serves_problem(scope, "cpu"));
+  EXPECT_TRUE(catalog.variant("scale", "rows.cu")->serves_problem(scope, "hip"));
+}
+
+TEST(Render, GpuSourcesCarryWaveAndScalarsByValue) {
+  Folder folder;
+  folder.write("scale/rows.cu", kGpuVariant);
+  Catalog catalog = folder.catalog();
+  const Target target{"cuda", "sm_80", Values::parse("units=108,wave=32,max_shared=166912,sm=80")};
+  Source source =
+      render(catalog, *catalog.variant("scale", "rows.cu"), catalog.problem("scale:cols=96", false),
+             Values::parse("threads=64"), target);
+  for (const char* part : {"constexpr i64 wave = 32;", "constexpr i64 threads = 64;",
+                           "alignas(8) a_t a;", "i64 rows;", "u8 *workspace;", "shuffle_xor"})
+    EXPECT_NE(source.text.find(part), std::string::npos) << part;
+  EXPECT_EQ(source.text.find("constexpr i64 units"), std::string::npos);
+  EXPECT_EQ(source.entries, (std::vector<std::string>{"main"}));
+  Target other = target;
+  other.limits.set("wave", std::int64_t{64});
+  EXPECT_NE(render(catalog, *catalog.variant("scale", "rows.cu"),
+                   catalog.problem("scale:cols=96", false), Values::parse("threads=64"), other)
+                .hash,
+            source.hash);
+}
+
 TEST(Catalog, UnknownIncludesAndFoldersAreNamed) {
   Folder folder;
   folder.write("scale/rows.cpp", std::string(kExampleVariant) + "#include \"absent.h\"\n");

@@ -44,6 +44,27 @@ TEST(Template, WhenIsUndecidedWithoutDynamicDims) {
   EXPECT_FALSE(variant.serves_problem(scope("scale:cols=8"), "hip"));
 }
 
+TEST(Template, LaunchesOfGpusHaveSharedMemory) {
+  Template variant =
+      parse_template(example_op(),
+                     "//! serves cuda hip\n"
+                     "//! fixed cols\n"
+                     "//! param threads 64 128\n"
+                     "//! launch main rows 1 1 threads shared threads * 4 if rows > 1\n"
+                     "//! launch tail rows 1 1 wave\n"
+                     "//! start threads=64\n",
+                     "scale/team.cu");
+  ASSERT_EQ(variant.launches.size(), 2u);
+  EXPECT_EQ(variant.launches[0].threads.text(), "threads");
+  EXPECT_EQ(variant.launches[0].shared.text(), "threads * 4");
+  EXPECT_EQ(variant.launches[0].when.text(), "rows > 1");
+  EXPECT_TRUE(variant.launches[1].shared.empty());
+  EXPECT_EQ(variant.launches[1].threads.integer([](std::string_view name) -> std::optional<Value> {
+    return name == "wave" ? std::optional<Value>(std::int64_t{32}) : std::nullopt;
+  }),
+            32);
+}
+
 TEST(Template, MalformedContractsNameFileAndLine) {
   auto broken = [](const std::string& from, const std::string& to) {
     std::string text = kExampleVariant;

@@ -257,6 +257,10 @@ const Catalog& catalog() {
   return all;
 }
 
+bool serves_cpu(const Template& variant) {
+  return std::find(variant.serves.begin(), variant.serves.end(), "cpu") != variant.serves.end();
+}
+
 int samples(int otherwise) { return static_cast<int>(number_from("HONE_TEST_SAMPLES", otherwise)); }
 std::uint64_t first_seed() {
   return static_cast<std::uint64_t>(number_from("HONE_TEST_SEED", 20260101));
@@ -538,6 +542,7 @@ void prove_start_configs(const Spec& spec) {
 void prove_sampled_configs(const Spec& spec) {
   std::unique_ptr<Device> device = open_device("cpu:0");
   for (const Template& variant : catalog().variants(spec.op)) {
+    if (!serves_cpu(variant)) continue;
     Tally tally;
     Random random(first_seed());
     Coverage coverage;
@@ -558,6 +563,7 @@ void prove_narrower_targets(const Spec& spec) {
     if (*target == device->target() || !this_cpu_arch().runs(*parse_cpu_arch(arch))) continue;
     Tally tally;
     for (const Template& variant : catalog().variants(spec.op)) {
+      if (!serves_cpu(variant)) continue;
       Random random(first_seed());
       Coverage coverage;
       for (int i = 0; i < samples(1) && !tally.enough(); ++i)

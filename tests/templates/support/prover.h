@@ -126,7 +126,8 @@ void prove_narrower_targets(const Spec& spec);  // code for AVX2 and SSE2, run h
 void prove_problem_sets(const Spec& spec);      // the problems of op.json, C API
 
 const Catalog& catalog();
-int samples(int otherwise);  // HONE_TEST_SAMPLES
-std::uint64_t first_seed();  // HONE_TEST_SEED
+bool serves_cpu(const Template& variant);  // others are proven in tests of their backends
+int samples(int otherwise);                // HONE_TEST_SAMPLES
+std::uint64_t first_seed();                // HONE_TEST_SEED
 
 }  // namespace hone::prove
