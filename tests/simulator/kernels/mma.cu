@@ -1,7 +1,5 @@
 // mma.sync in every dense shape, its fragments filled element by element from where the PTX manual says they lie, so that a wrong layout
 // shows at once. A is M x K by rows, B is K x N stored by columns (N x K), D is M x N by rows.
-#include <cuda_fp16.h>
-
 using u8 = unsigned char;
 using u16 = unsigned short;
 using u32 = unsigned int;
@@ -248,7 +246,9 @@ __device__ void gemm(const u16 *a, const u16 *b, u16 *c, int n, int k) {
     for (int j = 0; j < WN / 8; ++j)
       for (int half = 0; half < 2; ++half) {
         const int row = blockIdx.y * BM + warp_m + i * 16 + lane / 4 + half * 8, column = blockIdx.x * BN + warp_n + j * 8 + lane % 4 * 2;
-        *reinterpret_cast<__half2 *>(c + row * n + column) = __floats2half2_rn(sums[i][j][half * 2], sums[i][j][half * 2 + 1]);
+        asm volatile("{.reg .b32 pair; cvt.rn.f16x2.f32 pair, %1, %2; st.global.b32 [%0], pair;}" ::"l"(c + row * n + column), "f"(sums[i][j][half * 2 + 1]),
+                     "f"(sums[i][j][half * 2])
+                     : "memory");
       }
 }
 

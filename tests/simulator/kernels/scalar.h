@@ -1,5 +1,6 @@
-// Bodies of one thread that the device and the host run alike: the host's answer is the expectation. The device gets them by
-// #include of NVRTC's; the host defines __device__ away and the intrinsics in support/intrinsics.h.
+// Bodies of one thread that the device and the host run alike: the host's answer is the
+// expectation. The device gets them by #include of NVRTC's; the host defines __device__ away and
+// the intrinsics in support/intrinsics.h.
 #pragma once
 
 using u8 = unsigned char;
@@ -105,7 +106,8 @@ __device__ inline void int64_body(u32 i, u64 *out) {
 }
 constexpr u32 kInt64Words = 28;
 
-// Everything here is exact in IEEE arithmetic: compared bit for bit (the host compiles without contraction, so does NVRTC here).
+// Everything here is exact in IEEE arithmetic: compared bit for bit (the host compiles without
+// contraction, so does NVRTC here).
 __device__ inline void float_exact_body(u32 i, float *out) {
   const float a = float(s32(mixed(i))) * 1.0e-6f, b = float(s32(mixed(i + 1)) | 1) * 3.0e-7f;
   const float c = float(mixed(i + 2) & 0xffffu) * 0.125f + 0.5f;
@@ -179,7 +181,8 @@ constexpr u32 kDoubleExactWords = 24;
 
 // Within a relative 2e-6 (float) and 1e-13 (double) of the host's library.
 __device__ inline void float_math_body(u32 i, float *out) {
-  const float a = float(s32(mixed(i))) * 4.0e-9f, c = float(mixed(i + 2) & 0xffffu) * 0.001f + 0.01f;
+  const float a = float(s32(mixed(i))) * 4.0e-9f,
+              c = float(mixed(i + 2) & 0xffffu) * 0.001f + 0.01f;
   u32 k = 0;
   out[k++] = sinf(a);
   out[k++] = cosf(a * 100.0f);
@@ -207,7 +210,8 @@ __device__ inline void float_math_body(u32 i, float *out) {
 constexpr u32 kFloatMathWords = 22;
 
 __device__ inline void double_math_body(u32 i, double *out) {
-  const double a = double(s32(mixed(i))) * 4.0e-9, c = double(mixed(i + 2) & 0xffffu) * 0.001 + 0.01;
+  const double a = double(s32(mixed(i))) * 4.0e-9,
+               c = double(mixed(i + 2) & 0xffffu) * 0.001 + 0.01;
   u32 k = 0;
   out[k++] = sin(a);
   out[k++] = cos(a * 1000.0);
@@ -256,15 +260,40 @@ done:
   u32 state = i % 9u;
   for (u32 step = 0; step < 24; ++step) {
     switch (state) {
-      case 0: state = mixed(step + i) % 9u; sum += 1; break;
-      case 1: state = 4; sum ^= 0x55u; break;
-      case 2: state = sum % 5u; sum += 3;  // falls through
-      case 3: sum = sum * 2 + 1; state = (state + 5) % 9u; break;
-      case 4: state = 7; sum -= step; break;
-      case 5: sum |= 1u << (step & 31u); state = 0; break;
-      case 6: state = 2; sum >>= 1; break;
-      case 7: state = (sum & 1u) ? 8 : 3; break;
-      default: state = 0; sum += state + step; break;
+      case 0:
+        state = mixed(step + i) % 9u;
+        sum += 1;
+        break;
+      case 1:
+        state = 4;
+        sum ^= 0x55u;
+        break;
+      case 2:
+        state = sum % 5u;
+        sum += 3;  // falls through
+      case 3:
+        sum = sum * 2 + 1;
+        state = (state + 5) % 9u;
+        break;
+      case 4:
+        state = 7;
+        sum -= step;
+        break;
+      case 5:
+        sum |= 1u << (step & 31u);
+        state = 0;
+        break;
+      case 6:
+        state = 2;
+        sum >>= 1;
+        break;
+      case 7:
+        state = (sum & 1u) ? 8 : 3;
+        break;
+      default:
+        state = 0;
+        sum += state + step;
+        break;
     }
   }
   out[2] = sum;
@@ -283,8 +312,12 @@ struct Triple {
   u64 c;
 };
 
-__device__ __noinline__ Triple made_triple(u32 a, u16 b) { return Triple{a * 3, u16(b + 1), u64(a) << 20 | b}; }
-__device__ __noinline__ u64 triple_sum(Triple t, const Triple *other) { return t.a + t.b + t.c + other->c; }
+__device__ __noinline__ Triple made_triple(u32 a, u16 b) {
+  return Triple{a * 3, u16(b + 1), u64(a) << 20 | b};
+}
+__device__ __noinline__ u64 triple_sum(Triple t, const Triple *other) {
+  return t.a + t.b + t.c + other->c;
+}
 
 struct Sponge {
   u32 words[24];
