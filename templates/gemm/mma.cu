@@ -1,0 +1,94 @@
+// Tensor cores by mma.sync: tiles of x and w stream through `stages` buffers of shared memory by
+// asynchronous copies; WM x WN warps read their parts with ldmatrix. bf16 and s8 differ in the
+// instruction only.
+//! serves       cuda
+//! when         has_mma && has_cp_async && (x == bf16 && w == bf16 || x == s8 && k <= 131072) && \
+//!              k * size(x, 1) % 16 == 0
+//! fixed        n k
+//! param        BM 16 32 64 128 256
+//! param        BN 16 32 64 128 256
+//! param        depth 64 128                    // bytes of k in a tile
+//! param        WM 1 2 4
+//! param        WN 1 2 4
+//! param        stages 2 3 4 5 6
+//! launch_param raster 1 4 8 16
+//! launch_param splits 1 2 4 8 16               // of k
+//! let          threads = WM * WN * 32
+//! let          shared_bytes = stages * (BM + BN) * depth
+//! require      BM % (16 * WM) == 0 && BN % (16 * WN) == 0
+//! require      threads >= 64 && BM * BN >= 8 * threads && BM * BN <= min(128 * threads, registers / 2)
+//! require      (BM + BN) * depth <= 192 * threads
+//! require      shared_bytes <= max_shared
+//! require      BM == 16 || BM < 2 * m
+//! require      splits == 1 || splits * depth * 4 <= k * size(x, 1)
+//! workspace    splits > 1 ? splits * m * n * 4 : 0
+//! launch       main ceil_div(m, BM) * ceil_div(n, BN) splits 1 threads shared shared_bytes
+//! launch       reduce ceil_div(m * n, 256) 1 1 256 if splits > 1
+//! start        BM=16,BN=64,depth=64,WM=1,WN=4,stages=4,raster=1,splits=1
+#include "gemm_tiles.h"
+
+constexpr int kStages = static_cast<int>(stages);
+constexpr int kDown = kRowTile / 16, kAcross = kColumnTile / 8;  // sums of 16 x 8 of a warp
+
+HONE_GPU_KERNEL(main, threads) {
+  const Tile tile = tile_of_block(a.m, kBM, kBN, a.raster);
+  const Part part = part_of(kSteps, block_y(), a.splits);
+  const int first_row = wave_index() / static_cast<int>(WN) * kRowTile;
+  const int first_column = wave_index() % static_cast<int>(WN) * kColumnTile;
+  u8 *shared = dynamic_shared();
+  Runs<kBM> runs_x(a.x, tile.row, a.m, part.begin);
+  Runs<kBN> runs_w(a.w, tile.column, n, part.begin);
+  const auto fetch = [&](int step) {
+    if (step < part.end) {
+      u8 *to = shared + step % kStages * kStageBytes;
+      const auto copy = [&](int place, const u8 *from, bool there, int) {
+        copy_async(to + place, there ? from : reinterpret_cast<const u8 *>(a.x), there);
+      };
+      runs_x.next(step, copy);
+      to += kBM * kDepth;
+      runs_w.next(step, copy);
+    }
+    commit_copies();  // empty groups keep the count
+  };
+
+#pragma unroll
+  for (int s = 0; s < kStages - 1; ++s) fetch(part.begin + s);
+  Sum sum[kDown][kAcross][4] = {};
+  // Of a 16 x 32 byte part of x: rows by the lane's low four bits, second run for lanes 16 and up.
+  // Of w, 16 columns: rows 0 .. 7 for lanes 0 .. 15, second run for every other eight lanes.
+  const int lane = lane_index();
+  const int x_row = first_row + lane % 16, w_row = first_column + lane % 8 + lane / 16 * 8;
+  for (int step = part.begin; step < part.end; ++step) {
+    wait_for_copies<kStages - 2>();
+    barrier();  // this step's tiles are here for all, and nobody reads the last step's any more
+    fetch(step + kStages - 1);
+    const u8 *xs = shared + step % kStages * kStageBytes, *ws = xs + kBM * kDepth;
+#pragma unroll
+    for (int run = 0; run < kRuns; run += 2) {
+      u32 left[kDown][4], right[kAcross / 2][4];
+#pragma unroll
+      for (int i = 0; i < kDown; ++i)
+        load_matrices(left[i], xs + run_place(x_row + i * 16, run + lane / 16));
+#pragma unroll
+      for (int j = 0; j < kAcross / 2; ++j)
+        load_matrices(right[j], ws + run_place(w_row + j * 16, run + lane / 8 % 2));
+#pragma unroll
+      for (int i = 0; i < kDown; ++i)
+#pragma unroll
+        for (int j = 0; j < kAcross; ++j)
+          multiply_add(x_t{}, sum[i][j], left[i], right[j / 2][j % 2 * 2],
+                       right[j / 2][j % 2 * 2 + 1]);
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < kDown; ++i)
+#pragma unroll
+    for (int j = 0; j < kAcross; ++j)
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        f32 value[2] = {static_cast<f32>(sum[i][j][2 * half]),
+                        static_cast<f32>(sum[i][j][2 * half + 1])};
+        put_sums(a, tile.row + first_row + i * 16 + lane / 4 + 8 * half,
+                 tile.column + first_column + j * 8 + lane % 4 * 2, value);
+      }
+}

@@ -1,0 +1,108 @@
+// Matrix tiles of the tensor and matrix cores, on bytes: a run of 16 bytes of a row holds 4 f32, 8
+// bf16 or 16 s8 that lie along k, and the instructions differ only in what they make of them.
+#pragma once
+#include "numeric_gpu.h"
+
+// What products of T add up to.
+template <typename T>
+struct SumOf {
+  using type = f32;
+};
+template <>
+struct SumOf<i8> {
+  using type = i32;
+};
+
+#if HONE_CUDA
+
+HONE_INLINE u32 shared_address(const void *p) {
+  return static_cast<u32>(__cvta_generic_to_shared(p));
+}
+
+// Four matrices of 8 rows of 16 bytes: lanes 8i .. 8i + 7 give the rows of matrix i. Of each, lane l
+// gets the four bytes 4 * (l % 4) of row l / 4.
+HONE_INLINE void load_matrices(u32 (&to)[4], const u8 *row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(shared_address(row))
+               : "memory");
+}
+
+// sum[16][8] += a[16][32 bytes] * b[8][32 bytes]^T. Lane l has rows l / 4 and l / 4 + 8 of the sum
+// (0 1 and 2 3), columns 2 * (l % 4) and the next.
+HONE_INLINE void multiply_add(bf16, f32 (&sum)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+      "{%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+HONE_INLINE void multiply_add(i8, i32 (&sum)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+  asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+      "{%8, %9}, {%0, %1, %2, %3};"
+      : "+r"(sum[0]), "+r"(sum[1]), "+r"(sum[2]), "+r"(sum[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// 16 bytes from global to shared memory behind the thread's back, zeros if not `there`. Copies
+// count by groups: commit_copies() ends one, wait_for_copies<n>() waits until at most the n newest
+// groups of this thread are under way.
+HONE_INLINE void copy_async(u8 *shared, const u8 *global, bool there) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(shared)),
+               "l"(global), "r"(there ? 16 : 0)
+               : "memory");
+}
+HONE_INLINE void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int newest>
+HONE_INLINE void wait_for_copies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(newest) : "memory");
+}
+
+#else
+
+typedef f32 f32x4 __attribute__((ext_vector_type(4)));
+typedef i32 i32x4 __attribute__((ext_vector_type(4)));
+typedef i16 i16x2 __attribute__((ext_vector_type(2)));
+typedef i16 i16x4 __attribute__((ext_vector_type(4)));
+
+// sum[16][16] += a[16][64 bytes] * b[16][64 bytes]^T, where lane l of 64 holds run l / 16 of row
+// l % 16 of a and b. It has row l % 16 of b and rows 4 * (l / 16) + i of a in sum[i].
+HONE_INLINE void multiply_add(f32, f32x4 &sum, const Words<16> &a, const Words<16> &b) {
+#pragma unroll
+  for (int i = 0; i < 4; ++i)
+    sum = __builtin_amdgcn_mfma_f32_16x16x4f32(__builtin_bit_cast(f32, a.word[i]),
+                                               __builtin_bit_cast(f32, b.word[i]), sum, 0, 0, 0);
+}
+HONE_INLINE void multiply_add(bf16, f32x4 &sum, const Words<16> &a, const Words<16> &b) {
+#if defined(__gfx908__)
+#pragma unroll
+  for (int i = 0; i < 4; ++i)
+    sum = __builtin_amdgcn_mfma_f32_16x16x8bf16(__builtin_bit_cast(i16x2, a.word[i]),
+                                                __builtin_bit_cast(i16x2, b.word[i]), sum, 0, 0, 0);
+#else
+  struct Halves {
+    i16x4 half[2];
+  };
+  const auto as = __builtin_bit_cast(Halves, a), bs = __builtin_bit_cast(Halves, b);
+#pragma unroll
+  for (int i = 0; i < 2; ++i)
+    sum = __builtin_amdgcn_mfma_f32_16x16x16bf16_1k(as.half[i], bs.half[i], sum, 0, 0, 0);
+#endif
+}
+HONE_INLINE void multiply_add(i8, i32x4 &sum, const Words<16> &a, const Words<16> &b) {
+#if defined(__gfx942__)
+  struct Halves {
+    i64 half[2];
+  };
+  const auto as = __builtin_bit_cast(Halves, a), bs = __builtin_bit_cast(Halves, b);
+#pragma unroll
+  for (int i = 0; i < 2; ++i)
+    sum = __builtin_amdgcn_mfma_i32_16x16x32_i8(as.half[i], bs.half[i], sum, 0, 0, 0);
+#else
+#pragma unroll
+  for (int i = 0; i < 4; ++i)
+    sum = __builtin_amdgcn_mfma_i32_16x16x16i8(static_cast<i32>(a.word[i]),
+                                               static_cast<i32>(b.word[i]), sum, 0, 0, 0);
+#endif
+}
+
+#endif
