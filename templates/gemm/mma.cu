@@ -16,8 +16,8 @@
 //! let          threads = WM * WN * 32
 //! let          shared_bytes = stages * (BM + BN) * depth
 //! require      BM % (16 * WM) == 0 && BN % (16 * WN) == 0
-//! require      threads >= 64 && BM * BN >= 8 * threads && BM * BN <= min(128 * threads, registers / 2)
-//! require      (BM + BN) * depth <= 192 * threads
+//! require      threads >= 64 && BM * BN >= 8 * threads
+//! require      BM * BN <= min(128 * threads, registers / 2) && (BM + BN) * depth <= 192 * threads
 //! require      shared_bytes <= max_shared
 //! require      BM == 16 || BM < 2 * m
 //! require      splits == 1 || splits * depth * 4 <= k * size(x, 1)

@@ -14,7 +14,8 @@
 //! let          threads = BM / TM * (BN / TN)
 //! let          shared_bytes = stages * BK * (BM + BN + 8) * 4
 //! require      threads >= 64 && threads <= min(512, max_threads) && threads % wave == 0
-//! require      k % vec == 0 && BK % vec == 0 && size(x, vec) <= 16 && (quantised || size(w, vec) <= 16)
+//! require      k % vec == 0 && BK % vec == 0
+//! require      size(x, vec) <= 16 && (quantised || size(w, vec) <= 16)
 //! require      threads * vec <= BK * max(BM, BN) && BK * (BM + BN) <= 32 * threads
 //! require      shared_bytes <= min(max_shared, 49152)
 //! require      TM * TN >= 4 || BM * BN <= 1024

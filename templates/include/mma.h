@@ -19,8 +19,8 @@ HONE_INLINE u32 shared_address(const void *p) {
   return static_cast<u32>(__cvta_generic_to_shared(p));
 }
 
-// Four matrices of 8 rows of 16 bytes: lanes 8i .. 8i + 7 give the rows of matrix i. Of each, lane l
-// gets the four bytes 4 * (l % 4) of row l / 4.
+// Four matrices of 8 rows of 16 bytes: lanes 8i .. 8i + 7 give the rows of matrix i. Of each, lane
+// l gets the four bytes from 4 * (l % 4) on of row l / 4.
 HONE_INLINE void load_matrices(u32 (&to)[4], const u8 *row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
@@ -59,10 +59,10 @@ HONE_INLINE void wait_for_copies() {
 
 #else
 
-typedef f32 f32x4 __attribute__((ext_vector_type(4)));
-typedef i32 i32x4 __attribute__((ext_vector_type(4)));
-typedef i16 i16x2 __attribute__((ext_vector_type(2)));
-typedef i16 i16x4 __attribute__((ext_vector_type(4)));
+typedef f32 f32x4 __attribute__((vector_size(16)));
+typedef i32 i32x4 __attribute__((vector_size(16)));
+typedef i16 i16x2 __attribute__((vector_size(4)));
+typedef i16 i16x4 __attribute__((vector_size(8)));
 
 // sum[16][16] += a[16][64 bytes] * b[16][64 bytes]^T, where lane l of 64 holds run l / 16 of row
 // l % 16 of a and b. It has row l % 16 of b and rows 4 * (l / 16) + i of a in sum[i].

@@ -14,7 +14,8 @@
 //! require  keep == own ? each * vec <= 64 : each * vec >= 8
 //! require  kept_bytes + 1024 <= max_shared
 //! launch   main ceil_div(rows, threads / team) 1 1 threads shared kept_bytes
-//! start    team=cols<=64?8:cols<=1024?32:256,threads=256,vec=cols%4==0?4:1,keep=cols<=8192?own:none
+//! start    team=cols<=64?8:cols<=1024?32:256,threads=256,vec=cols%4==0?4:1,\
+//!          keep=cols<=8192?own:none
 #include "team.h"
 
 constexpr bool kCentred = kind == word::layer || kind == word::layer_bias;
