@@ -18,6 +18,11 @@ std::vector<std::unique_ptr<Backend>>& registry() {
 
 }  // namespace
 
+std::string Backend::simulate(const std::string& arch) {
+  throw Error(Code::kUnsupported,
+              fmt::format("nothing stands in for {}/{}; use a device", name(), arch));
+}
+
 RegisterBackend::RegisterBackend(std::unique_ptr<Backend> backend) {
   registry().push_back(std::move(backend));
 }

@@ -99,7 +99,9 @@ Kernel::Kernel(const Catalog& catalog, const Template& variant, const Problem& p
     Step step{entry_of(launch.entry),
               {bound(launch.grid[0]), bound(launch.grid[1]), bound(launch.grid[2])},
               bound(launch.threads),
+              {},
               {}};
+    if (!launch.shared.empty()) step.shared = bound(launch.shared);
     if (!launch.when.empty()) step.when = bound(launch.when);
     if (!step.when || !step.when->constant() || (*step.when)(nullptr) != 0)
       steps_.push_back(std::move(step));
@@ -130,7 +132,8 @@ std::optional<std::int64_t> Kernel::packed_bytes(const std::string& argument) co
 bool Kernel::pack(const std::string& argument, const void* from, void* to, Stream stream) const {
   for (const Packing& packing : packings_)
     if (packing.argument == argument)
-      return module_->pack(packing.entry, initial_.data(), slot_count_, from, to, stream);
+      return module_->pack(packing.entry, initial_.data(), slot_count_, from, to, packing.bytes,
+                           stream);
   throw Error(Code::kUsage,
               fmt::format("'{}' is not packed by {}: pass it as it is", argument, variant_));
 }
@@ -163,6 +166,8 @@ bool Kernel::launch(void* const* arguments, const std::int64_t* dims, void* work
     }
     dispatch.threads = step.threads(dims).value_or(0);
     if (dispatch.threads < 1) return false;
+    if (step.shared) dispatch.shared_bytes = (*step.shared)(dims).value_or(-1);
+    if (dispatch.shared_bytes < 0) return false;
     if (!empty && !module_->run(dispatch, stream)) return false;
   }
   return true;

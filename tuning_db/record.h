@@ -10,11 +10,14 @@
 
 namespace hone {
 
+// The vendor of a device that is only simulated: its times are modelled, never measured.
+inline constexpr const char* kSimulated = "simulated";
+
 // Who a device is. Structured: the marketing name is only a label and takes no part in the
 // identity.
 struct DeviceIdentity {
   std::string backend;     // cpu, cuda, hip
-  std::string vendor;      // AuthenticAMD, NVIDIA, AMD
+  std::string vendor;      // AuthenticAMD, NVIDIA, AMD, or kSimulated
   std::string arch;        // Target::arch
   std::string model;       // cpu: family.model.stepping; GPUs: PCI device id
   std::int64_t units = 0;  // cores or multiprocessors visible now (a partition is another device)
@@ -24,6 +27,7 @@ struct DeviceIdentity {
 
   // backend/vendor/arch/model/units: equal keys may share results.
   std::string key() const;
+  bool simulated() const { return vendor == kSimulated; }
   bool operator==(const DeviceIdentity&) const = default;
 };
 

@@ -102,7 +102,7 @@ class CpuModule final : public Module {
     return true;
   }
 
-  bool pack(int entry, const std::uint64_t* slots, int, const void* from, void* to,
+  bool pack(int entry, const std::uint64_t* slots, int, const void* from, void* to, std::int64_t,
             Stream) noexcept override {
     if (!known(entry)) return refuse("no such entry");
     reinterpret_cast<PackEntry>(entries_[static_cast<std::size_t>(entry)])(slots, from, to);

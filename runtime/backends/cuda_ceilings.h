@@ -1,0 +1,15 @@
+// What an NVIDIA GPU can do at most, measured by small kernels.
+#pragma once
+
+#include <chrono>
+
+#include "runtime/backend.h"
+#include "runtime/backends/cuda_driver.h"
+
+namespace hone {
+
+// The device's context is current. Throws Error(kCompile) without a compiler.
+Ceilings measure_cuda_ceilings(Device& device, const CudaDriver& driver,
+                               std::chrono::duration<double> budget);
+
+}  // namespace hone

@@ -1,0 +1,370 @@
+#include "runtime/backends/cuda_device.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "codegen/error.h"
+#include "runtime/backends/cuda_ceilings.h"
+#include "runtime/backends/gpu_arch.h"
+#include "runtime/backends/gpu_code.h"
+
+namespace hone {
+namespace {
+
+using Result = CudaDriver::Result;
+
+constexpr int kSharedBytes = 1, kMaxDynamicShared = 8;  // function attributes
+constexpr int kErrorLog = 5, kErrorLogBytes = 6;        // options of just-in-time compilation
+constexpr std::size_t kLogBytes = 8192;
+constexpr Result kNoBinaryForGpu = 209, kInvalidImage = 200, kInvalidSource = 300;
+// The geometry of a pack entry, as templates/README.md says.
+constexpr std::int64_t kPackThreads = 256, kPackBytesPerBlock = 4096, kMostPackBlocks = 65536;
+
+// Results after which a context can't be used any more.
+bool ends_context(Result result) {
+  constexpr std::array<Result, 10> kSticky = {700, 702, 710, 714, 715, 716, 717, 718, 719, 721};
+  return std::find(kSticky.begin(), kSticky.end(), result) != kSticky.end();
+}
+
+int attribute(const CudaDriver& driver, int number, int device) {
+  int value = 0;
+  return driver.device_attribute(&value, number, device) == 0 ? value : 0;
+}
+
+// What launches of one device share: the primary context, which programs that use the CUDA runtime
+// have too, and what went wrong in it.
+struct Shared {
+  std::shared_ptr<const CudaDriver> driver;
+  int device = 0;
+  CudaDriver::Context context = nullptr;
+  std::atomic<bool> lost{false};
+
+  Shared(std::shared_ptr<const CudaDriver> used, int index)
+      : driver(std::move(used)), device(index) {
+    if (const Result result = driver->retain_context(&context, device); result != 0)
+      throw Error(Code::kDevice,
+                  fmt::format("no context on cuda:{}: {}", index, driver->error_text(result)));
+  }
+  ~Shared() { driver->release_context(device); }
+  Shared(const Shared&) = delete;
+  Shared& operator=(const Shared&) = delete;
+};
+
+// The failure of this thread's last launch. Numbers: setting it allocates nothing.
+thread_local Result failure = 0;
+
+// Makes the context current on this thread while it lives.
+class Current {
+ public:
+  explicit Current(const Shared& shared) : driver_(*shared.driver) {
+    driver_.current_context(&before_);
+    switched_ = before_ != shared.context;
+    if (switched_) driver_.set_current_context(shared.context);
+  }
+  ~Current() {
+    if (switched_) driver_.set_current_context(before_);
+  }
+  Current(const Current&) = delete;
+  Current& operator=(const Current&) = delete;
+
+ private:
+  const CudaDriver& driver_;
+  CudaDriver::Context before_ = nullptr;
+  bool switched_ = false;
+};
+
+std::string text_of(std::size_t (*get)(char*, std::size_t)) {
+  if (get == nullptr) return "";
+  std::string text(get(nullptr, 0), '\0');
+  if (get(text.data(), text.size()) > text.size()) return "";
+  text.resize(text.find('\0') == std::string::npos ? text.size() : text.find('\0'));
+  return text;
+}
+
+std::string describe(const Shared& shared, Result result) {
+  std::string text = shared.driver->error_text(result);
+  if (ends_context(result) && shared.driver->simulated())
+    text += "\n" + text_of(shared.driver->simulator_report);
+  return text;
+}
+
+void check(Shared& shared, Result result, const char* what) {
+  if (result == 0) return;
+  failure = result;
+  if (ends_context(result)) shared.lost = true;
+  throw Error(Code::kDevice, fmt::format("{}: {}", what, describe(shared, result)));
+}
+
+class CudaModule final : public Module {
+ public:
+  CudaModule(std::shared_ptr<Shared> shared, const Binary& binary,
+             std::span<const std::string> entries)
+      : shared_(std::move(shared)) {
+    const Current current(*shared_);
+    const GpuCode code = unpack_gpu_code(binary.code);
+    const CudaDriver& driver = *shared_->driver;
+    std::string log;
+    Result result = code.code.empty() ? kNoBinaryForGpu : load(code.code, &log);
+    // Machine code of another architecture, or for a driver that runs only text.
+    if ((result == kNoBinaryForGpu || result == kInvalidImage || result == kInvalidSource) &&
+        !code.ptx.empty())
+      result = load(code.ptx, &log);
+    if (result != 0)
+      throw Error(Code::kDevice, fmt::format("can't load code for {}: {}; {}", binary.target,
+                                             describe(*shared_, result), log));
+    for (const std::string& entry : entries) {
+      CudaDriver::Function function = nullptr;
+      if (driver.module_function(&function, module_, ("hone_" + entry).c_str()) != 0) {
+        driver.unload_module(module_);
+        throw Error(Code::kDevice,
+                    fmt::format("the code of {} has no entry hone_{}; build it again",
+                                binary.source.text(), entry));
+      }
+      // Once, here: a launch may then ask for all that the device has.
+      int fixed = 0;
+      driver.function_attribute(&fixed, kSharedBytes, function);
+      driver.set_function_attribute(
+          function, kMaxDynamicShared,
+          attribute(driver, cuda_attribute::kSharedOptIn, shared_->device) - fixed);
+      functions_.push_back(function);
+    }
+  }
+  ~CudaModule() override {
+    const Current current(*shared_);
+    shared_->driver->unload_module(module_);
+  }
+
+  bool run(const Dispatch& dispatch, Stream stream) noexcept override {
+    if (dispatch.entry < 0 || static_cast<std::size_t>(dispatch.entry) >= functions_.size())
+      return refuse(kInvalidSource);
+    // The entry's one parameter is a struct whose members are the slots.
+    void* parameters[] = {const_cast<std::uint64_t*>(dispatch.slots)};
+    return launch(dispatch.entry, dispatch.grid, dispatch.threads, dispatch.shared_bytes, stream,
+                  parameters);
+  }
+
+  bool pack(int entry, const std::uint64_t* slots, int, const void* from, void* to,
+            std::int64_t bytes, Stream stream) noexcept override {
+    if (entry < 0 || static_cast<std::size_t>(entry) >= functions_.size())
+      return refuse(kInvalidSource);
+    void* parameters[] = {const_cast<std::uint64_t*>(slots), &from, &to};
+    const std::int64_t grid[3] = {
+        std::clamp<std::int64_t>((bytes + kPackBytesPerBlock - 1) / kPackBytesPerBlock, 1,
+                                 kMostPackBlocks),
+        1, 1};
+    return launch(entry, grid, kPackThreads, 0, stream, parameters);
+  }
+
+ private:
+  Result load(const std::string& image, std::string* log) {
+    log->assign(kLogBytes, '\0');
+    int options[] = {kErrorLog, kErrorLogBytes};
+    void* values[] = {log->data(), reinterpret_cast<void*>(log->size())};
+    const Result result = shared_->driver->load_module(&module_, image.c_str(), 2, options, values);
+    log->resize(std::min(log->find('\0'), log->size()));
+    return result;
+  }
+
+  bool refuse(Result result) noexcept {
+    failure = result;
+    if (ends_context(result)) shared_->lost = true;
+    return false;
+  }
+
+  bool launch(int entry, const std::int64_t* grid, std::int64_t threads, std::int64_t shared_bytes,
+              Stream stream, void** parameters) noexcept {
+    constexpr Result kInvalidValue = 1;
+    constexpr std::int64_t kMost = 2147483647;
+    for (int i = 0; i < 3; ++i)
+      if (grid[i] < 1 || grid[i] > kMost) return refuse(kInvalidValue);
+    if (threads < 1 || threads > kMost || shared_bytes > kMost) return refuse(kInvalidValue);
+    const Current current(*shared_);
+    const Result result = shared_->driver->launch(
+        functions_[static_cast<std::size_t>(entry)], static_cast<unsigned>(grid[0]),
+        static_cast<unsigned>(grid[1]), static_cast<unsigned>(grid[2]),
+        static_cast<unsigned>(threads), 1, 1, static_cast<unsigned>(shared_bytes), stream,
+        parameters, nullptr);
+    return result == 0 || refuse(result);
+  }
+
+  std::shared_ptr<Shared> shared_;  // a module may outlive its device
+  CudaDriver::Module module_ = nullptr;
+  std::vector<CudaDriver::Function> functions_;
+};
+
+class CudaDevice final : public Device {
+ public:
+  CudaDevice(std::shared_ptr<const CudaDriver> driver, int index, const GpuArch& arch)
+      : shared_(std::make_shared<Shared>(std::move(driver), index)),
+        identity_(cuda_identity(*shared_->driver, index)),
+        target_(gpu_target(arch, identity_.units,
+                           attribute(*shared_->driver, cuda_attribute::kL2Bytes, index))) {}
+
+  ~CudaDevice() override {
+    const Current current(*shared_);
+    for (CudaDriver::Event event : events_)
+      if (event != nullptr) shared_->driver->destroy_event(event);
+  }
+
+  const DeviceIdentity& identity() const override { return identity_; }
+  const Target& target() const override { return target_; }
+
+  std::unique_ptr<Module> load(const Binary& binary,
+                               std::span<const std::string> entries) override {
+    if (binary.target != target_.text())
+      throw Error(Code::kDevice, fmt::format("code for {} does not run on {}; build it for this "
+                                             "device",
+                                             binary.target, target_.text()));
+    return std::make_unique<CudaModule>(shared_, binary, entries);
+  }
+
+  void* allocate(std::size_t bytes) override {
+    const Current current(*shared_);
+    CudaDriver::Pointer address = 0;
+    check(*shared_, shared_->driver->allocate(&address, std::max<std::size_t>(bytes, 1)),
+          fmt::format("allocating {} bytes on {}", bytes, identity_.name).c_str());
+    return reinterpret_cast<void*>(address);
+  }
+  void release(void* memory) noexcept override {
+    const Current current(*shared_);
+    shared_->driver->release(reinterpret_cast<std::uintptr_t>(memory));
+  }
+  void copy_in(void* device, const void* host, std::size_t bytes) override {
+    const Current current(*shared_);
+    check(*shared_, shared_->driver->copy_in(reinterpret_cast<std::uintptr_t>(device), host, bytes),
+          "copying to the device");
+  }
+  void copy_out(void* host, const void* device, std::size_t bytes) override {
+    const Current current(*shared_);
+    check(*shared_,
+          shared_->driver->copy_out(host, reinterpret_cast<std::uintptr_t>(device), bytes),
+          "copying from the device");
+  }
+  void synchronize() override {
+    const Current current(*shared_);
+    check(*shared_, shared_->driver->synchronize(), "waiting for the device");
+  }
+  std::string last_error() const override {
+    return failure == 0 ? "" : describe(*shared_, failure);
+  }
+  bool lost() const override { return shared_->lost; }
+
+  Counters counters() override {
+    Counters counters;
+    const std::string text = text_of(shared_->driver->simulator_counters);
+    if (text.empty()) return counters;
+    const auto json = nlohmann::ordered_json::parse(text, nullptr, false);
+    if (!json.is_object()) return counters;
+    counters.emplace_back("launches", json.value("launches", 0.0));
+    counters.emplace_back("modelled_ns", json.value("modelled_ns", 0.0));
+    const auto counts = json.find("counters");
+    if (counts == json.end() || !counts->is_object()) return counters;
+    for (const auto& [name, value] : counts->items())
+      if (value.is_number()) counters.emplace_back(name, value.get<double>());
+    return counters;
+  }
+
+  // Between two events in the default stream: what the host does meanwhile doesn't count.
+  double time(const std::function<void()>& work, int repeats) override {
+    const Current current(*shared_);
+    const CudaDriver& driver = *shared_->driver;
+    for (CudaDriver::Event& event : events_)
+      if (event == nullptr) check(*shared_, driver.create_event(&event, 0), "making an event");
+    check(*shared_, driver.record_event(events_[0], nullptr), "recording an event");
+    for (int i = 0; i < repeats; ++i) work();
+    check(*shared_, driver.record_event(events_[1], nullptr), "recording an event");
+    check(*shared_, driver.synchronize_event(events_[1]), "waiting for a launch");
+    float milliseconds = 0;
+    check(*shared_, driver.elapsed(&milliseconds, events_[0], events_[1]), "reading an event");
+    return static_cast<double>(milliseconds) * 1e-3;
+  }
+
+  Ceilings measure_ceilings(std::chrono::duration<double> budget) override {
+    const Current current(*shared_);
+    if (!shared_->driver->simulated())
+      return measure_cuda_ceilings(*this, *shared_->driver, budget);
+    // The simulator's times come from figures on paper, so its ceilings do as well.
+    const std::string text = text_of(shared_->driver->simulator_ceilings);
+    const auto json = nlohmann::json::parse(text, nullptr, false);
+    Ceilings ceilings;
+    if (!json.is_object()) return ceilings;
+    for (const auto& [name, value] : json.items())
+      if (value.is_number()) ceilings[name] = value.get<double>();
+    return ceilings;
+  }
+
+ private:
+  std::shared_ptr<Shared> shared_;
+  DeviceIdentity identity_;
+  Target target_;
+  std::array<CudaDriver::Event, 2> events_{};
+};
+
+// The product's number: from the driver where it tells, else from the bus.
+std::string pci_device(const CudaDriver& driver, int index) {
+  if (const int id = attribute(driver, cuda_attribute::kPciDevice, index); id > 0)
+    return fmt::format("{:04x}", (static_cast<unsigned>(id) >> 16) & 0xFFFF);
+  char bus[32] = "";
+  if (driver.device_bus(bus, sizeof bus, index) != 0) return "";
+  std::string address = bus;
+  std::transform(address.begin(), address.end(), address.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::ifstream file("/sys/bus/pci/devices/" + address + "/device");
+  std::string id;
+  file >> id;
+  return id.starts_with("0x") ? id.substr(2) : id;
+}
+
+}  // namespace
+
+DeviceIdentity cuda_identity(const CudaDriver& driver, int index) {
+  DeviceIdentity identity;
+  identity.backend = "cuda";
+  const int major = attribute(driver, cuda_attribute::kMajor, index);
+  const int minor = attribute(driver, cuda_attribute::kMinor, index);
+  const GpuArch* arch = nvidia_arch(major, minor);
+  identity.arch = arch == nullptr ? fmt::format("sm_{}{}", major, minor) : arch->name;
+  identity.units = attribute(driver, cuda_attribute::kUnits, index);
+  std::size_t bytes = 0;
+  driver.device_memory(&bytes, index);
+  identity.memory_bytes = static_cast<std::int64_t>(bytes);
+  char name[128] = "";
+  driver.device_name(name, sizeof name, index);
+  identity.name = name;
+  int version = 0;
+  driver.driver_version(&version);
+  const int clock = attribute(driver, cuda_attribute::kClockKhz, index) / 1000;
+  identity.driver =
+      fmt::format("{}CUDA {}.{}, {} MHz", driver.simulated() ? "Hone's stand-in for " : "",
+                  version / 1000, version % 1000 / 10, clock);
+  identity.vendor = driver.simulated() ? kSimulated : "NVIDIA";
+  identity.model = driver.simulated() ? identity.name.substr(0, identity.name.find(" ("))
+                                      : pci_device(driver, index);
+  if (identity.model.empty()) identity.model = identity.name;
+  for (char& c : identity.model)
+    if (c == ' ' || c == '/') c = '-';
+  return identity;
+}
+
+std::unique_ptr<Device> open_cuda_device(std::shared_ptr<const CudaDriver> driver, int index) {
+  int count = 0;
+  driver->device_count(&count);
+  if (index >= count)
+    throw Error(Code::kNotFound, fmt::format("no device cuda:{}; the driver {} shows {}", index,
+                                             driver->path, count));
+  const int major = attribute(*driver, cuda_attribute::kMajor, index);
+  const int minor = attribute(*driver, cuda_attribute::kMinor, index);
+  const GpuArch* arch = nvidia_arch(major, minor);
+  if (arch == nullptr)
+    throw Error(Code::kUnsupported,
+                fmt::format("cuda:{} has compute capability {}.{}, for which there is no target",
+                            index, major, minor));
+  return std::make_unique<CudaDevice>(std::move(driver), index, *arch);
+}
+
+}  // namespace hone

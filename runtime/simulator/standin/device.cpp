@@ -1,0 +1,584 @@
+// The entry points about the driver, the device and contexts.
+#include <dlfcn.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "runtime/simulator/standin/driver.h"
+
+namespace hone::standin {
+namespace {
+
+constexpr int kDriverVersion = 13000;
+
+struct StatusText {
+  Status status;
+  const char* name;
+  const char* text;
+};
+constexpr std::array kStatusTexts = {
+    StatusText{kSuccess, "CUDA_SUCCESS", "no error"},
+    StatusText{kInvalidValue, "CUDA_ERROR_INVALID_VALUE", "invalid argument"},
+    StatusText{kOutOfMemory, "CUDA_ERROR_OUT_OF_MEMORY", "out of memory"},
+    StatusText{kNotInitialized, "CUDA_ERROR_NOT_INITIALIZED", "initialization error"},
+    StatusText{kNoDevice, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
+    StatusText{kInvalidDevice, "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"},
+    StatusText{kInvalidImage, "CUDA_ERROR_INVALID_IMAGE", "device kernel image is invalid"},
+    StatusText{kInvalidContext, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
+    StatusText{kNoBinaryForGpu, "CUDA_ERROR_NO_BINARY_FOR_GPU",
+               "no kernel image is available for execution on the device"},
+    StatusText{kUnsupportedLimit, "CUDA_ERROR_UNSUPPORTED_LIMIT",
+               "limit is not supported on this architecture"},
+    StatusText{kInvalidPtx, "CUDA_ERROR_INVALID_PTX", "a PTX JIT compilation failed"},
+    StatusText{kUnsupportedPtxVersion, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION",
+               "the provided PTX was compiled with an unsupported toolchain."},
+    StatusText{kFileNotFound, "CUDA_ERROR_FILE_NOT_FOUND", "file not found"},
+    StatusText{kInvalidHandle, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
+    StatusText{kNotFound, "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
+    StatusText{kNotReady, "CUDA_ERROR_NOT_READY", "device not ready"},
+    StatusText{kIllegalAddress, "CUDA_ERROR_ILLEGAL_ADDRESS",
+               "an illegal memory access was encountered"},
+    StatusText{kLaunchOutOfResources, "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES",
+               "too many resources requested for launch"},
+    StatusText{kLaunchTimeout, "CUDA_ERROR_LAUNCH_TIMEOUT",
+               "the launch timed out and was terminated"},
+    StatusText{kPrimaryContextActive, "CUDA_ERROR_PRIMARY_CONTEXT_ACTIVE",
+               "cannot set while device is active in this process"},
+    StatusText{kContextIsDestroyed, "CUDA_ERROR_CONTEXT_IS_DESTROYED", "context is destroyed"},
+    StatusText{kHostMemoryAlreadyRegistered, "CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED",
+               "part or all of the requested memory range is already mapped"},
+    StatusText{kHostMemoryNotRegistered, "CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED",
+               "pointer does not correspond to a registered memory region"},
+    StatusText{kIllegalInstruction, "CUDA_ERROR_ILLEGAL_INSTRUCTION",
+               "an illegal instruction was encountered"},
+    StatusText{kMisalignedAddress, "CUDA_ERROR_MISALIGNED_ADDRESS", "misaligned address"},
+    StatusText{kLaunchFailed, "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
+    StatusText{kCooperativeLaunchTooLarge, "CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE",
+               "too many blocks in cooperative launch"},
+    StatusText{kNotSupported, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported"},
+    StatusText{kCaptureUnsupported, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
+               "operation not permitted when stream is capturing"},
+    StatusText{kCaptureInvalidated, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED",
+               "operation failed due to a previous error during capture"},
+    StatusText{kCaptureUnmatched, "CUDA_ERROR_STREAM_CAPTURE_UNMATCHED",
+               "capture was not initiated in this stream"},
+    StatusText{kCaptureImplicit, "CUDA_ERROR_STREAM_CAPTURE_IMPLICIT",
+               "operation would make the legacy stream depend on a capturing blocking stream"},
+    StatusText{kUnknown, "CUDA_ERROR_UNKNOWN", "unknown error"},
+};
+
+const StatusText* text_of(Status status) {
+  const auto found = std::find_if(kStatusTexts.begin(), kStatusTexts.end(),
+                                  [&](const StatusText& one) { return one.status == status; });
+  return found == kStatusTexts.end() ? nullptr : &*found;
+}
+
+int integer(double value) { return static_cast<int>(std::min(value, 2147483647.0)); }
+
+// The bus width with which `memory clock x 2 x width / 8` gives the GPU's bandwidth.
+constexpr int kBusBits = 4096;
+
+// CU_DEVICE_ATTRIBUTE numbers; nullopt for those that don't exist.
+std::optional<int> attribute(const sim::Gpu& gpu, const sim::Memory& memory, int number) {
+  constexpr int kLastAttribute = 147;
+  switch (number) {
+    case 1:
+    case 2:
+    case 3:
+      return 1024;
+    case 4:
+      return 64;
+    case 5:
+      return 2147483647;
+    case 6:
+    case 7:
+      return 65535;
+    case 8:
+      return integer(static_cast<double>(gpu.shared_per_block));
+    case 9:
+      return 65536;
+    case 10:
+      return 32;
+    case 11:
+      return 2147483647;
+    case 12:
+    case 82:
+      return gpu.registers_per_unit;
+    case 13:
+      return integer(gpu.clock_hz / 1e3);
+    case 14:
+      return 512;
+    case 15:
+    case 19:
+    case 31:
+    case 41:
+    case 78:
+    case 79:
+    case 80:
+    case 83:
+    case 90:
+    case 95:
+    case 99:
+    case 115:
+      return 1;
+    case 16:
+      return gpu.units;
+    case 33:
+      return 1;
+    case 36:
+      return integer(gpu.bandwidth / 2 / (kBusBits / 8) / 1e3);
+    case 37:
+      return kBusBits;
+    case 38:
+      return integer(static_cast<double>(gpu.l2_bytes));
+    case 39:
+      return gpu.threads_per_unit;
+    case 40:
+      return 2;
+    case 51:
+      return 32;
+    case 75:
+      return gpu.sm / 10;
+    case 76:
+      return gpu.sm % 10;
+    case 81:
+      return integer(static_cast<double>(gpu.shared_per_unit));
+    case 87:
+      return gpu.sm == 80 || gpu.sm == 90 || gpu.sm == 100 ? 2 : 64;
+    case 91:
+      return 1;
+    case 97:
+      return integer(static_cast<double>(gpu.shared_opt_in));
+    case 106:
+      return gpu.blocks_per_unit;
+    case 111:
+      return gpu.sm >= 80 ? 1024 : 0;
+    case 120:
+      return gpu.sm >= 90 ? 1 : 0;
+    case 129:
+      return 1;
+    default:
+      break;
+  }
+  static_cast<void>(memory);
+  if (number < 1 || number > kLastAttribute) return std::nullopt;
+  return 0;
+}
+
+// Of the entry points that exist in several versions, the first CUDA version that has the last one.
+struct Version {
+  const char* name;
+  int since;
+};
+
+void* own_symbol(const std::string& name) {
+  Dl_info info = {};
+  if (dladdr(reinterpret_cast<const void*>(&text_of), &info) == 0) return nullptr;
+  static void* const self = dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
+  return self == nullptr ? nullptr : dlsym(self, name.c_str());
+}
+
+// The symbol behind an unversioned name, as a program compiled against `version` knows it.
+void* find_entry(const std::string& name, int version) {
+  constexpr std::array<Version, 6> kNewer = {{{"cuCtxCreate_v4", 13000},
+                                              {"cuCtxCreate_v3", 11040},
+                                              {"cuEventElapsedTime_v2", 12080},
+                                              {"cuGetProcAddress_v2", 12000},
+                                              {"cuStreamGetCaptureInfo_v3", 12030},
+                                              {"cuMemPrefetchAsync_v2", 12020}}};
+  // The program knows cuCtxCreate with three parameters up to CUDA 12.
+  if (name == "cuCtxCreate" && version < 13000) return own_symbol("cuCtxCreate_v2");
+  for (const char* suffix : {"_v4", "_v3", "_v2", ""}) {
+    const std::string full = name + suffix;
+    const auto newer = std::find_if(kNewer.begin(), kNewer.end(),
+                                    [&](const Version& one) { return full == one.name; });
+    if (newer != kNewer.end() && version < newer->since) continue;
+    if (void* symbol = own_symbol(full)) return symbol;
+  }
+  return nullptr;
+}
+
+Status device_of(int device) { return device == 0 ? kSuccess : kInvalidDevice; }
+
+void check_device(int device) { require(device_of(device) == kSuccess, kInvalidDevice); }
+
+Status create_context(void** handle, unsigned flags, int device) {
+  return call([&](Driver& driver) {
+    check_device(device);
+    require(handle != nullptr, kInvalidValue);
+    auto context = std::make_unique<Context>();
+    context->flags = flags;
+    context->null_stream.context = context->thread_stream.context = context.get();
+    *handle = driver.contexts.add(std::move(context));
+    context_stack().push_back(static_cast<Context*>(*handle));
+  });
+}
+
+Context& context_at(Driver& driver, void* handle) {
+  Context* context = driver.contexts.find(handle);
+  require(context != nullptr, kInvalidContext);
+  return *context;
+}
+
+}  // namespace
+
+// Errors.
+
+HONE_DRIVER Status cuGetErrorName(Status status, const char** text) {
+  if (text == nullptr) return kInvalidValue;
+  const StatusText* found = text_of(status);
+  *text = found == nullptr ? nullptr : found->name;
+  return found == nullptr ? kInvalidValue : kSuccess;
+}
+
+HONE_DRIVER Status cuGetErrorString(Status status, const char** text) {
+  if (text == nullptr) return kInvalidValue;
+  const StatusText* found = text_of(status);
+  *text = found == nullptr ? nullptr : found->text;
+  return found == nullptr ? kInvalidValue : kSuccess;
+}
+
+// The driver.
+
+HONE_DRIVER Status cuInit(unsigned flags) {
+  return call(
+      [&](Driver& driver) {
+        require(flags == 0, kInvalidValue);
+        if (!driver.problem.empty()) {
+          fmt::print(stderr, "hone simulator: {}\n", driver.problem);
+          fail(kNoDevice);
+        }
+        driver.initialized = true;
+      },
+      false);
+}
+
+HONE_DRIVER Status cuDriverGetVersion(int* version) {
+  if (version == nullptr) return kInvalidValue;
+  *version = kDriverVersion;
+  return kSuccess;
+}
+
+HONE_DRIVER Status cuGetProcAddress_v2(const char* symbol, void** function, int version,
+                                       std::uint64_t, int* found) {
+  if (symbol == nullptr || function == nullptr) return kInvalidValue;
+  *function = find_entry(symbol, version);
+  constexpr int kSymbolFound = 0, kSymbolNotFound = 1;
+  if (found != nullptr) *found = *function != nullptr ? kSymbolFound : kSymbolNotFound;
+  return *function != nullptr ? kSuccess : kNotFound;
+}
+
+HONE_DRIVER Status cuGetProcAddress(const char* symbol, void** function, int version,
+                                    std::uint64_t flags) {
+  return cuGetProcAddress_v2(symbol, function, version, flags, nullptr);
+}
+
+// The CUDA runtime's private tables. NVRTC asks too, and crashes where nobody answers.
+HONE_DRIVER Status cuGetExportTable(const void** table, const void*) {
+  if (table != nullptr) *table = nullptr;
+  return kNotFound;
+}
+
+// The device.
+
+HONE_DRIVER Status cuDeviceGetCount(int* count) {
+  return call([&](Driver&) {
+    require(count != nullptr, kInvalidValue);
+    *count = 1;
+  });
+}
+
+HONE_DRIVER Status cuDeviceGet(int* device, int ordinal) {
+  return call([&](Driver&) {
+    require(device != nullptr, kInvalidValue);
+    check_device(ordinal);
+    *device = ordinal;
+  });
+}
+
+HONE_DRIVER Status cuDeviceGetName(char* name, int size, int device) {
+  return call([&](Driver& driver) {
+    check_device(device);
+    require(name != nullptr && size > 0, kInvalidValue);
+    const std::string text = fmt::format("{} (simulated by Hone)", driver.gpu->label);
+    std::snprintf(name, static_cast<std::size_t>(size), "%s", text.c_str());
+  });
+}
+
+HONE_DRIVER Status cuDeviceGetUuid(unsigned char* uuid, int device) {
+  return call([&](Driver& driver) {
+    check_device(device);
+    require(uuid != nullptr, kInvalidValue);
+    std::memset(uuid, 0, 16);
+    std::memcpy(uuid, driver.gpu->name.data(), std::min<std::size_t>(16, driver.gpu->name.size()));
+  });
+}
+HONE_DRIVER Status cuDeviceGetUuid_v2(unsigned char* uuid, int device) {
+  return cuDeviceGetUuid(uuid, device);
+}
+
+HONE_DRIVER Status cuDeviceTotalMem_v2(std::size_t* bytes, int device) {
+  return call([&](Driver& driver) {
+    check_device(device);
+    require(bytes != nullptr, kInvalidValue);
+    *bytes = driver.memory->limit();
+  });
+}
+HONE_DRIVER Status cuDeviceTotalMem(std::size_t* bytes, int device) {
+  return cuDeviceTotalMem_v2(bytes, device);
+}
+
+HONE_DRIVER Status cuDeviceGetAttribute(int* value, int number, int device) {
+  return call([&](Driver& driver) {
+    check_device(device);
+    require(value != nullptr, kInvalidValue);
+    const auto found = attribute(*driver.gpu, *driver.memory, number);
+    require(found.has_value(), kInvalidValue);
+    *value = *found;
+  });
+}
+
+HONE_DRIVER Status cuDeviceComputeCapability(int* major, int* minor, int device) {
+  return call([&](Driver& driver) {
+    check_device(device);
+    require(major != nullptr && minor != nullptr, kInvalidValue);
+    *major = driver.gpu->sm / 10;
+    *minor = driver.gpu->sm % 10;
+  });
+}
+
+HONE_DRIVER Status cuDeviceGetPCIBusId(char* text, int size, int device) {
+  return call([&](Driver&) {
+    check_device(device);
+    require(text != nullptr && size > 0, kInvalidValue);
+    std::snprintf(text, static_cast<std::size_t>(size), "%s", "0000:01:00.0");
+  });
+}
+
+HONE_DRIVER Status cuDeviceGetByPCIBusId(int* device, const char* text) {
+  return call([&](Driver&) {
+    require(device != nullptr && text != nullptr, kInvalidValue);
+    require(std::strstr(text, "01:00") != nullptr, kInvalidDevice);
+    *device = 0;
+  });
+}
+
+HONE_DRIVER Status cuDeviceCanAccessPeer(int* can, int one, int other) {
+  return call([&](Driver&) {
+    check_device(one);
+    check_device(other);
+    require(can != nullptr, kInvalidValue);
+    *can = 0;
+  });
+}
+
+// Contexts.
+
+HONE_DRIVER Status cuCtxCreate_v2(void** context, unsigned flags, int device) {
+  return create_context(context, flags, device);
+}
+HONE_DRIVER Status cuCtxCreate(void** context, unsigned flags, int device) {
+  return create_context(context, flags, device);
+}
+HONE_DRIVER Status cuCtxCreate_v3(void** context, void*, int, unsigned flags, int device) {
+  return create_context(context, flags, device);
+}
+HONE_DRIVER Status cuCtxCreate_v4(void** context, void*, unsigned flags, int device) {
+  return create_context(context, flags, device);
+}
+
+HONE_DRIVER Status cuCtxDestroy_v2(void* handle) {
+  return call([&](Driver& driver) {
+    Context& context = context_at(driver, handle);
+    require(!context.primary, kInvalidContext);
+    std::vector<Context*>& stack = context_stack();
+    if (!stack.empty() && stack.back() == &context) stack.pop_back();
+    driver.destroy(&context);
+  });
+}
+HONE_DRIVER Status cuCtxDestroy(void* handle) { return cuCtxDestroy_v2(handle); }
+HONE_DRIVER Status cuCtxDetach(void* handle) { return cuCtxDestroy_v2(handle); }
+
+HONE_DRIVER Status cuCtxPushCurrent_v2(void* handle) {
+  return call([&](Driver& driver) { context_stack().push_back(&context_at(driver, handle)); });
+}
+HONE_DRIVER Status cuCtxPushCurrent(void* handle) { return cuCtxPushCurrent_v2(handle); }
+
+HONE_DRIVER Status cuCtxPopCurrent_v2(void** handle) {
+  return call([&](Driver&) {
+    std::vector<Context*>& stack = context_stack();
+    require(!stack.empty(), kInvalidContext);
+    if (handle != nullptr) *handle = stack.back();
+    stack.pop_back();
+  });
+}
+HONE_DRIVER Status cuCtxPopCurrent(void** handle) { return cuCtxPopCurrent_v2(handle); }
+
+HONE_DRIVER Status cuCtxSetCurrent(void* handle) {
+  return call([&](Driver& driver) {
+    std::vector<Context*>& stack = context_stack();
+    Context* context = handle == nullptr ? nullptr : &context_at(driver, handle);
+    if (!stack.empty()) stack.pop_back();
+    if (context != nullptr) stack.push_back(context);
+  });
+}
+
+HONE_DRIVER Status cuCtxGetCurrent(void** handle) {
+  return call([&](Driver&) {
+    require(handle != nullptr, kInvalidValue);
+    *handle = context_stack().empty() ? nullptr : context_stack().back();
+  });
+}
+
+HONE_DRIVER Status cuCtxGetDevice(int* device) {
+  return call([&](Driver& driver) {
+    driver.current();
+    require(device != nullptr, kInvalidValue);
+    *device = 0;
+  });
+}
+HONE_DRIVER Status cuCtxGetDevice_v2(int* device, void* handle) {
+  if (handle == nullptr) return cuCtxGetDevice(device);
+  return call([&](Driver& driver) {
+    context_at(driver, handle);
+    require(device != nullptr, kInvalidValue);
+    *device = 0;
+  });
+}
+
+HONE_DRIVER Status cuCtxGetFlags(unsigned* flags) {
+  return call([&](Driver& driver) {
+    require(flags != nullptr, kInvalidValue);
+    *flags = driver.current().flags;
+  });
+}
+
+HONE_DRIVER Status cuCtxSetFlags(unsigned flags) {
+  return call([&](Driver& driver) { driver.current().flags = flags; });
+}
+
+HONE_DRIVER Status cuCtxGetId(void* handle, unsigned long long* id) {
+  return call([&](Driver& driver) {
+    require(id != nullptr, kInvalidValue);
+    *id = reinterpret_cast<std::uintptr_t>(handle == nullptr ? &driver.current()
+                                                             : &context_at(driver, handle));
+  });
+}
+
+HONE_DRIVER Status cuCtxSynchronize() {
+  return call([&](Driver& driver) { driver.forbid_in_capture(); });
+}
+HONE_DRIVER Status cuCtxSynchronize_v2(void*) { return cuCtxSynchronize(); }
+
+HONE_DRIVER Status cuCtxGetApiVersion(void* handle, unsigned* version) {
+  return call([&](Driver& driver) {
+    require(version != nullptr, kInvalidValue);
+    *version = (handle == nullptr ? driver.current() : context_at(driver, handle)).version;
+  });
+}
+
+HONE_DRIVER Status cuCtxGetLimit(std::size_t* value, int limit) {
+  return call([&](Driver& driver) {
+    require(value != nullptr, kInvalidValue);
+    require(limit >= 0 && limit <= 9, kUnsupportedLimit);
+    constexpr std::array<std::size_t, 10> kDefaults = {1024, 1 << 20, 8 << 20, 2, 2048,
+                                                       64,   0,       0,       0, 0};
+    const auto& limits = driver.current().limits;
+    const auto found = limits.find(limit);
+    *value = found != limits.end() ? found->second : kDefaults[static_cast<std::size_t>(limit)];
+  });
+}
+
+HONE_DRIVER Status cuCtxSetLimit(int limit, std::size_t value) {
+  return call([&](Driver& driver) {
+    require(limit >= 0 && limit <= 9, kUnsupportedLimit);
+    driver.current().limits[limit] = value;
+  });
+}
+
+HONE_DRIVER Status cuCtxGetCacheConfig(int* config) {
+  return call([&](Driver& driver) {
+    driver.current();
+    require(config != nullptr, kInvalidValue);
+    *config = 0;
+  });
+}
+HONE_DRIVER Status cuCtxSetCacheConfig(int) {
+  return call([&](Driver& driver) { driver.current(); });
+}
+HONE_DRIVER Status cuCtxGetSharedMemConfig(int* config) { return cuCtxGetCacheConfig(config); }
+HONE_DRIVER Status cuCtxSetSharedMemConfig(int) { return cuCtxSetCacheConfig(0); }
+
+HONE_DRIVER Status cuCtxGetStreamPriorityRange(int* least, int* greatest) {
+  return call([&](Driver& driver) {
+    driver.current();
+    if (least != nullptr) *least = 0;
+    if (greatest != nullptr) *greatest = -5;
+  });
+}
+
+HONE_DRIVER Status cuCtxResetPersistingL2Cache() {
+  return call([&](Driver& driver) { driver.current(); });
+}
+
+HONE_DRIVER Status cuDevicePrimaryCtxRetain(void** handle, int device) {
+  return call([&](Driver& driver) {
+    check_device(device);
+    require(handle != nullptr, kInvalidValue);
+    if (driver.primary != nullptr) {
+      ++driver.primary->uses;
+    } else {
+      auto context = std::make_unique<Context>();
+      context->primary = true;
+      context->null_stream.context = context->thread_stream.context = context.get();
+      driver.primary = driver.contexts.add(std::move(context));
+    }
+    *handle = driver.primary;
+  });
+}
+
+HONE_DRIVER Status cuDevicePrimaryCtxRelease_v2(int device) {
+  return call([&](Driver& driver) {
+    check_device(device);
+    require(driver.primary != nullptr, kInvalidContext);
+    if (--driver.primary->uses == 0) driver.destroy(driver.primary);
+  });
+}
+HONE_DRIVER Status cuDevicePrimaryCtxRelease(int device) {
+  return cuDevicePrimaryCtxRelease_v2(device);
+}
+
+HONE_DRIVER Status cuDevicePrimaryCtxReset_v2(int device) {
+  return call([&](Driver& driver) {
+    check_device(device);
+    if (driver.primary != nullptr) driver.destroy(driver.primary);
+  });
+}
+HONE_DRIVER Status cuDevicePrimaryCtxReset(int device) {
+  return cuDevicePrimaryCtxReset_v2(device);
+}
+
+HONE_DRIVER Status cuDevicePrimaryCtxSetFlags_v2(int device, unsigned flags) {
+  return call([&](Driver& driver) {
+    check_device(device);
+    if (driver.primary != nullptr) driver.primary->flags = flags;
+  });
+}
+HONE_DRIVER Status cuDevicePrimaryCtxSetFlags(int device, unsigned flags) {
+  return cuDevicePrimaryCtxSetFlags_v2(device, flags);
+}
+
+HONE_DRIVER Status cuDevicePrimaryCtxGetState(int device, unsigned* flags, int* active) {
+  return call([&](Driver& driver) {
+    check_device(device);
+    require(flags != nullptr && active != nullptr, kInvalidValue);
+    *active = driver.primary != nullptr;
+    *flags = driver.primary != nullptr ? driver.primary->flags : 0;
+  });
+}
+
+}  // namespace hone::standin
