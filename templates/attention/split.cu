@@ -24,7 +24,8 @@
 //!              threads shared shared_bytes
 //! launch       combine ceil_div(batch * q * heads, 4) 1 1 4 * wave if splits > 1
 //! start        team=d>=256?32:d>32?16:d>16?8:4,threads=128,\
-//!              vec=d%8==0&&c!=f32&&d>=128?8:d%4==0?4:1,rows=heads/kv_heads>=4?4:heads/kv_heads>=2?2:1,keys=2,splits=1
+//!              vec=d%8==0&&c!=f32&&d>=128?8:d%4==0?4:1,\
+//!              rows=heads/kv_heads>=4?4:heads/kv_heads>=2?2:1,keys=2,splits=1
 #include "attention_gpu.h"
 
 constexpr int kTeam = static_cast<int>(team), kVec = static_cast<int>(vec);

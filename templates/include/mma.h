@@ -64,45 +64,84 @@ typedef i32 i32x4 __attribute__((vector_size(16)));
 typedef i16 i16x2 __attribute__((vector_size(4)));
 typedef i16 i16x4 __attribute__((vector_size(8)));
 
-// sum[16][16] += a[16][64 bytes] * b[16][64 bytes]^T, where lane l of 64 holds run l / 16 of row
-// l % 16 of a and b. It has row l % 16 of b and rows 4 * (l / 16) + i of a in sum[i].
-HONE_INLINE void multiply_add(f32, f32x4 &sum, const Words<16> &a, const Words<16> &b) {
-#pragma unroll
+// One matrix instruction for f32, bf16 and s8: sum[16][16] += a[16][K] * b[16][K]^T, where lane l of
+// 64 holds elements K / 4 * (l / 16) and on of row l % 16 of a and b, and gets row l % 16 of b, rows
+// 4 * (l / 16) + i of a in sum[i].
+#if HONE_HIP
+HONE_INLINE void matrix_step(f32x4 &sum, f32 a, f32 b) {
+  sum = __builtin_amdgcn_mfma_f32_16x16x4f32(a, b, sum, 0, 0, 0);
+}
+#if defined(__gfx908__)
+using HalfRun = i16x2;
+HONE_INLINE void matrix_step(f32x4 &sum, i16x2 a, i16x2 b) {
+  sum = __builtin_amdgcn_mfma_f32_16x16x8bf16(a, b, sum, 0, 0, 0);
+}
+#else
+using HalfRun = i16x4;
+HONE_INLINE void matrix_step(f32x4 &sum, i16x4 a, i16x4 b) {
+  sum = __builtin_amdgcn_mfma_f32_16x16x16bf16_1k(a, b, sum, 0, 0, 0);
+}
+#endif
+#if defined(__gfx942__)
+using ByteRun = i64;
+HONE_INLINE void matrix_step(i32x4 &sum, i64 a, i64 b) {
+  sum = __builtin_amdgcn_mfma_i32_16x16x32_i8(a, b, sum, 0, 0, 0);
+}
+#else
+using ByteRun = i32;
+HONE_INLINE void matrix_step(i32x4 &sum, i32 a, i32 b) {
+  sum = __builtin_amdgcn_mfma_i32_16x16x16i8(a, b, sum, 0, 0, 0);
+}
+#endif
+#else
+using HalfRun = i16x4;
+using ByteRun = i32;
+template <typename Sum, typename Run>
+void matrix_step(Sum &sum, Run a, Run b) {
+  using Element = decltype([] {
+    if constexpr (sizeof(Run) == 8) return bf16{};
+    else if constexpr (kSame<Sum, i32x4>) return i8{};
+    else return f32{};
+  }());
+  constexpr int count = sizeof(Run) / sizeof(Element);
+  struct Shown {
+    Run a, b;
+  } mine{a, b};
+  const void *const *all = hone_simt.show(&mine);
+  const auto at = [&](int lane) -> const Shown & { return *static_cast<const Shown *>(all[lane]); };
+  const int lane = lane_index();
   for (int i = 0; i < 4; ++i)
-    sum = __builtin_amdgcn_mfma_f32_16x16x4f32(__builtin_bit_cast(f32, a.word[i]),
-                                               __builtin_bit_cast(f32, b.word[i]), sum, 0, 0, 0);
+    for (int run = 0; run < 4; ++run) {
+      const auto *p = reinterpret_cast<const Element *>(&at(run * 16 + lane / 16 * 4 + i).a);
+      const auto *q = reinterpret_cast<const Element *>(&at(run * 16 + lane % 16).b);
+      for (int e = 0; e < count; ++e) {
+        if constexpr (kSame<Element, i8>) sum[i] += p[e] * q[e];
+        else sum[i] += to_f32(p[e]) * to_f32(q[e]);
+      }
+    }
+  hone_simt.leave();
+}
+#endif
+
+// Runs of 16 bytes of a and b: sum += a * b^T over the 64 bytes that four lanes of a row hold.
+template <typename Run, typename Sum>
+HONE_INLINE void matrix_steps(Sum &sum, const Words<16> &a, const Words<16> &b) {
+  struct Runs {
+    Run run[16 / sizeof(Run)];
+  };
+  const auto as = __builtin_bit_cast(Runs, a), bs = __builtin_bit_cast(Runs, b);
+#pragma unroll
+  for (int i = 0; i < static_cast<int>(16 / sizeof(Run)); ++i)
+    matrix_step(sum, as.run[i], bs.run[i]);
+}
+HONE_INLINE void multiply_add(f32, f32x4 &sum, const Words<16> &a, const Words<16> &b) {
+  matrix_steps<f32>(sum, a, b);
 }
 HONE_INLINE void multiply_add(bf16, f32x4 &sum, const Words<16> &a, const Words<16> &b) {
-#if defined(__gfx908__)
-#pragma unroll
-  for (int i = 0; i < 4; ++i)
-    sum = __builtin_amdgcn_mfma_f32_16x16x8bf16(__builtin_bit_cast(i16x2, a.word[i]),
-                                                __builtin_bit_cast(i16x2, b.word[i]), sum, 0, 0, 0);
-#else
-  struct Halves {
-    i16x4 half[2];
-  };
-  const auto as = __builtin_bit_cast(Halves, a), bs = __builtin_bit_cast(Halves, b);
-#pragma unroll
-  for (int i = 0; i < 2; ++i)
-    sum = __builtin_amdgcn_mfma_f32_16x16x16bf16_1k(as.half[i], bs.half[i], sum, 0, 0, 0);
-#endif
+  matrix_steps<HalfRun>(sum, a, b);
 }
 HONE_INLINE void multiply_add(i8, i32x4 &sum, const Words<16> &a, const Words<16> &b) {
-#if defined(__gfx942__)
-  struct Halves {
-    i64 half[2];
-  };
-  const auto as = __builtin_bit_cast(Halves, a), bs = __builtin_bit_cast(Halves, b);
-#pragma unroll
-  for (int i = 0; i < 2; ++i)
-    sum = __builtin_amdgcn_mfma_i32_16x16x32_i8(as.half[i], bs.half[i], sum, 0, 0, 0);
-#else
-#pragma unroll
-  for (int i = 0; i < 4; ++i)
-    sum = __builtin_amdgcn_mfma_i32_16x16x16i8(static_cast<i32>(a.word[i]),
-                                               static_cast<i32>(b.word[i]), sum, 0, 0, 0);
-#endif
+  matrix_steps<ByteRun>(sum, a, b);
 }
 
 #endif
