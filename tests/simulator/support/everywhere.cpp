@@ -1,25 +1,50 @@
 #include "tests/simulator/support/everywhere.h"
 
-#include <charconv>
+#include <sys/wait.h>
+#include <unistd.h>
 
-#include "tests/simulator/support/direct.h"
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+
+#include "tests/simulator/support/driver.h"
 #include "tests/simulator/support/nvrtc.h"
 
 namespace hone::test {
 
+// A driver has one set of devices for the life of its process: each architecture gets a process of
+// its own. What fails there is printed there.
 void everywhere(const Source& source, const std::function<void(Machine&, int sm)>& body) {
+  int seed = 0;
   for (const std::string_view arch : kArchs) {
     int sm = 0;
     std::from_chars(arch.data() + 3, arch.data() + arch.size(), sm);
+    ++seed;
     if (sm < source.least_sm) continue;
     SCOPED_TRACE(fmt::format("{} for {}", source.file, arch));
     const Compiled compiled = compile_file(source.file, arch, source.headers, source.options);
     if (!compiled.missing.empty()) GTEST_SKIP() << compiled.missing;
     ASSERT_EQ(compiled.log, "");
-    Direct machine(arch.substr(0, arch.find('a')));
-    ASSERT_NO_THROW(machine.load(compiled.ptx));
-    body(machine, sm);
-    if (testing::Test::HasFatalFailure()) return;
+    std::fflush(nullptr);
+    const pid_t child = fork();
+    ASSERT_NE(child, -1);
+    if (child == 0) {
+      setenv("HONE_SIM_DEVICE", std::string(arch.substr(0, arch.find('a'))).c_str(), 1);
+      setenv("HONE_SIM_SEED", std::to_string(seed - 1).c_str(), 1);
+      try {
+        const Driver driver;
+        DriverMachine machine(driver);
+        machine.load(compiled.ptx);
+        body(machine, sm);
+      } catch (const std::exception& error) {
+        ADD_FAILURE() << error.what();
+      }
+      std::fflush(nullptr);
+      _exit(testing::Test::HasFailure() ? 1 : 0);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_EQ(status, 0) << (WIFSIGNALED(status) ? "killed by a signal" : "see the output above");
   }
 }
 
