@@ -78,8 +78,9 @@ class Current {
   bool switched_ = false;
 };
 
-std::string text_of(std::size_t (*get)(char*, std::size_t)) {
-  if (get == nullptr) return "";
+// What `get` writes; it returns the bytes that it needs.
+std::string text_of(const std::function<std::size_t(char*, std::size_t)>& get) {
+  if (!get) return "";
   std::string text(get(nullptr, 0), '\0');
   if (get(text.data(), text.size()) > text.size()) return "";
   text.resize(text.find('\0') == std::string::npos ? text.size() : text.find('\0'));
@@ -289,7 +290,9 @@ class CudaDevice final : public Device {
     if (!shared_->driver->simulated())
       return measure_cuda_ceilings(*this, *shared_->driver, budget);
     // The simulator's times come from figures on paper, so its ceilings do as well.
-    const std::string text = text_of(shared_->driver->simulator_ceilings);
+    const std::string text = text_of([this](char* to, std::size_t bytes) {
+      return shared_->driver->simulator_ceilings(to, bytes, shared_->device);
+    });
     const auto json = nlohmann::json::parse(text, nullptr, false);
     Ceilings ceilings;
     if (!json.is_object()) return ceilings;

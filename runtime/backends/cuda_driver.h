@@ -53,7 +53,7 @@ struct CudaDriver {
 
   // Only of Hone's stand-in; null in a real driver.
   std::size_t (*simulator_counters)(char*, std::size_t) = nullptr;
-  std::size_t (*simulator_ceilings)(char*, std::size_t) = nullptr;
+  std::size_t (*simulator_ceilings)(char*, std::size_t, int) = nullptr;
   std::size_t (*simulator_report)(char*, std::size_t) = nullptr;
   bool simulated() const { return simulator_counters != nullptr; }
 

@@ -83,7 +83,8 @@ int integer(double value) { return static_cast<int>(std::min(value, 2147483647.0
 constexpr int kBusBits = 4096;
 
 // CU_DEVICE_ATTRIBUTE numbers; nullopt for those that don't exist.
-std::optional<int> attribute(const sim::Gpu& gpu, const sim::Memory& memory, int number) {
+std::optional<int> attribute(const Device& device, int ordinal, int number) {
+  const sim::Gpu& gpu = *device.gpu;
   constexpr int kLastAttribute = 147;
   switch (number) {
     case 1:
@@ -128,7 +129,7 @@ std::optional<int> attribute(const sim::Gpu& gpu, const sim::Memory& memory, int
     case 16:
       return gpu.units;
     case 33:
-      return 1;
+      return ordinal + 1;
     case 36:
       return integer(gpu.bandwidth / 2 / (kBusBits / 8) / 1e3);
     case 37:
@@ -164,7 +165,6 @@ std::optional<int> attribute(const sim::Gpu& gpu, const sim::Memory& memory, int
     default:
       break;
   }
-  static_cast<void>(memory);
   if (number < 1 || number > kLastAttribute) return std::nullopt;
   return 0;
 }
@@ -202,15 +202,12 @@ void* find_entry(const std::string& name, int version) {
   return nullptr;
 }
 
-Status device_of(int device) { return device == 0 ? kSuccess : kInvalidDevice; }
-
-void check_device(int device) { require(device_of(device) == kSuccess, kInvalidDevice); }
-
 Status create_context(void** handle, unsigned flags, int device) {
   return call([&](Driver& driver) {
-    check_device(device);
+    driver.device(device);
     require(handle != nullptr, kInvalidValue);
     auto context = std::make_unique<Context>();
+    context->device = device;
     context->flags = flags;
     context->null_stream.context = context->thread_stream.context = context.get();
     *handle = driver.contexts.add(std::move(context));
@@ -286,35 +283,37 @@ HONE_DRIVER Status cuGetExportTable(const void** table, const void*) {
 // The device.
 
 HONE_DRIVER Status cuDeviceGetCount(int* count) {
-  return call([&](Driver&) {
+  return call([&](Driver& driver) {
     require(count != nullptr, kInvalidValue);
-    *count = 1;
+    *count = static_cast<int>(driver.devices.size());
   });
 }
 
 HONE_DRIVER Status cuDeviceGet(int* device, int ordinal) {
-  return call([&](Driver&) {
+  return call([&](Driver& driver) {
     require(device != nullptr, kInvalidValue);
-    check_device(ordinal);
+    driver.device(ordinal);
     *device = ordinal;
   });
 }
 
 HONE_DRIVER Status cuDeviceGetName(char* name, int size, int device) {
   return call([&](Driver& driver) {
-    check_device(device);
+    driver.device(device);
     require(name != nullptr && size > 0, kInvalidValue);
-    const std::string text = fmt::format("{} (simulated by Hone)", driver.gpu->label);
+    const std::string text =
+        fmt::format("{} (simulated by Hone)", driver.device(device).gpu->label);
     std::snprintf(name, static_cast<std::size_t>(size), "%s", text.c_str());
   });
 }
 
 HONE_DRIVER Status cuDeviceGetUuid(unsigned char* uuid, int device) {
   return call([&](Driver& driver) {
-    check_device(device);
+    driver.device(device);
     require(uuid != nullptr, kInvalidValue);
     std::memset(uuid, 0, 16);
-    std::memcpy(uuid, driver.gpu->name.data(), std::min<std::size_t>(16, driver.gpu->name.size()));
+    std::memcpy(uuid, driver.device(device).gpu->name.data(),
+                std::min<std::size_t>(16, driver.device(device).gpu->name.size()));
   });
 }
 HONE_DRIVER Status cuDeviceGetUuid_v2(unsigned char* uuid, int device) {
@@ -323,9 +322,9 @@ HONE_DRIVER Status cuDeviceGetUuid_v2(unsigned char* uuid, int device) {
 
 HONE_DRIVER Status cuDeviceTotalMem_v2(std::size_t* bytes, int device) {
   return call([&](Driver& driver) {
-    check_device(device);
+    driver.device(device);
     require(bytes != nullptr, kInvalidValue);
-    *bytes = driver.memory->limit();
+    *bytes = driver.device(device).memory->limit();
   });
 }
 HONE_DRIVER Status cuDeviceTotalMem(std::size_t* bytes, int device) {
@@ -334,9 +333,9 @@ HONE_DRIVER Status cuDeviceTotalMem(std::size_t* bytes, int device) {
 
 HONE_DRIVER Status cuDeviceGetAttribute(int* value, int number, int device) {
   return call([&](Driver& driver) {
-    check_device(device);
+    driver.device(device);
     require(value != nullptr, kInvalidValue);
-    const auto found = attribute(*driver.gpu, *driver.memory, number);
+    const auto found = attribute(driver.device(device), device, number);
     require(found.has_value(), kInvalidValue);
     *value = *found;
   });
@@ -344,33 +343,38 @@ HONE_DRIVER Status cuDeviceGetAttribute(int* value, int number, int device) {
 
 HONE_DRIVER Status cuDeviceComputeCapability(int* major, int* minor, int device) {
   return call([&](Driver& driver) {
-    check_device(device);
+    driver.device(device);
     require(major != nullptr && minor != nullptr, kInvalidValue);
-    *major = driver.gpu->sm / 10;
-    *minor = driver.gpu->sm % 10;
+    *major = driver.device(device).gpu->sm / 10;
+    *minor = driver.device(device).gpu->sm % 10;
   });
 }
 
 HONE_DRIVER Status cuDeviceGetPCIBusId(char* text, int size, int device) {
-  return call([&](Driver&) {
-    check_device(device);
+  return call([&](Driver& driver) {
+    driver.device(device);
     require(text != nullptr && size > 0, kInvalidValue);
-    std::snprintf(text, static_cast<std::size_t>(size), "%s", "0000:01:00.0");
+    std::snprintf(text, static_cast<std::size_t>(size), "%s",
+                  fmt::format("0000:{:02x}:00.0", device + 1).c_str());
   });
 }
 
 HONE_DRIVER Status cuDeviceGetByPCIBusId(int* device, const char* text) {
-  return call([&](Driver&) {
+  return call([&](Driver& driver) {
     require(device != nullptr && text != nullptr, kInvalidValue);
-    require(std::strstr(text, "01:00") != nullptr, kInvalidDevice);
-    *device = 0;
+    for (std::size_t i = 0; i < driver.devices.size(); ++i) {
+      if (std::strstr(text, fmt::format("{:02x}:00", i + 1).c_str()) == nullptr) continue;
+      *device = static_cast<int>(i);
+      return;
+    }
+    fail(kInvalidDevice);
   });
 }
 
 HONE_DRIVER Status cuDeviceCanAccessPeer(int* can, int one, int other) {
-  return call([&](Driver&) {
-    check_device(one);
-    check_device(other);
+  return call([&](Driver& driver) {
+    driver.device(one);
+    driver.device(other);
     require(can != nullptr, kInvalidValue);
     *can = 0;
   });
@@ -436,17 +440,15 @@ HONE_DRIVER Status cuCtxGetCurrent(void** handle) {
 
 HONE_DRIVER Status cuCtxGetDevice(int* device) {
   return call([&](Driver& driver) {
-    driver.current();
     require(device != nullptr, kInvalidValue);
-    *device = 0;
+    *device = driver.current().device;
   });
 }
 HONE_DRIVER Status cuCtxGetDevice_v2(int* device, void* handle) {
   if (handle == nullptr) return cuCtxGetDevice(device);
   return call([&](Driver& driver) {
-    context_at(driver, handle);
     require(device != nullptr, kInvalidValue);
-    *device = 0;
+    *device = context_at(driver, handle).device;
   });
 }
 
@@ -527,25 +529,26 @@ HONE_DRIVER Status cuCtxResetPersistingL2Cache() {
 
 HONE_DRIVER Status cuDevicePrimaryCtxRetain(void** handle, int device) {
   return call([&](Driver& driver) {
-    check_device(device);
+    driver.device(device);
     require(handle != nullptr, kInvalidValue);
-    if (driver.primary != nullptr) {
-      ++driver.primary->uses;
+    if (driver.device(device).primary != nullptr) {
+      ++driver.device(device).primary->uses;
     } else {
       auto context = std::make_unique<Context>();
       context->primary = true;
+      context->device = device;
       context->null_stream.context = context->thread_stream.context = context.get();
-      driver.primary = driver.contexts.add(std::move(context));
+      driver.device(device).primary = driver.contexts.add(std::move(context));
     }
-    *handle = driver.primary;
+    *handle = driver.device(device).primary;
   });
 }
 
 HONE_DRIVER Status cuDevicePrimaryCtxRelease_v2(int device) {
   return call([&](Driver& driver) {
-    check_device(device);
-    require(driver.primary != nullptr, kInvalidContext);
-    if (--driver.primary->uses == 0) driver.destroy(driver.primary);
+    driver.device(device);
+    require(driver.device(device).primary != nullptr, kInvalidContext);
+    if (--driver.device(device).primary->uses == 0) driver.destroy(driver.device(device).primary);
   });
 }
 HONE_DRIVER Status cuDevicePrimaryCtxRelease(int device) {
@@ -554,8 +557,8 @@ HONE_DRIVER Status cuDevicePrimaryCtxRelease(int device) {
 
 HONE_DRIVER Status cuDevicePrimaryCtxReset_v2(int device) {
   return call([&](Driver& driver) {
-    check_device(device);
-    if (driver.primary != nullptr) driver.destroy(driver.primary);
+    driver.device(device);
+    if (driver.device(device).primary != nullptr) driver.destroy(driver.device(device).primary);
   });
 }
 HONE_DRIVER Status cuDevicePrimaryCtxReset(int device) {
@@ -564,8 +567,8 @@ HONE_DRIVER Status cuDevicePrimaryCtxReset(int device) {
 
 HONE_DRIVER Status cuDevicePrimaryCtxSetFlags_v2(int device, unsigned flags) {
   return call([&](Driver& driver) {
-    check_device(device);
-    if (driver.primary != nullptr) driver.primary->flags = flags;
+    driver.device(device);
+    if (driver.device(device).primary != nullptr) driver.device(device).primary->flags = flags;
   });
 }
 HONE_DRIVER Status cuDevicePrimaryCtxSetFlags(int device, unsigned flags) {
@@ -574,10 +577,10 @@ HONE_DRIVER Status cuDevicePrimaryCtxSetFlags(int device, unsigned flags) {
 
 HONE_DRIVER Status cuDevicePrimaryCtxGetState(int device, unsigned* flags, int* active) {
   return call([&](Driver& driver) {
-    check_device(device);
+    driver.device(device);
     require(flags != nullptr && active != nullptr, kInvalidValue);
-    *active = driver.primary != nullptr;
-    *flags = driver.primary != nullptr ? driver.primary->flags : 0;
+    *active = driver.device(device).primary != nullptr;
+    *flags = driver.device(device).primary != nullptr ? driver.device(device).primary->flags : 0;
   });
 }
 

@@ -65,12 +65,20 @@ Faults parse_faults(std::string_view text, std::string* problem) {
 }  // namespace
 
 Driver::Driver() {
-  const std::string name = variable("HONE_SIM_DEVICE");
-  gpu = sim::find_gpu(name.empty() ? kDefaultGpu : name);
-  if (gpu == nullptr) {
-    problem = fmt::format("HONE_SIM_DEVICE={}: no such GPU; there are:", name);
-    for (const sim::Gpu& known : sim::gpus()) problem += fmt::format(" {}", known.name);
-    return;
+  std::string names = variable("HONE_SIM_DEVICE");
+  if (names.empty()) names = kDefaultGpu;
+  for (std::size_t at = 0; at <= names.size();) {
+    const std::size_t end = std::min(names.find(',', at), names.size());
+    const std::string name = names.substr(at, end - at);
+    at = end + 1;
+    const sim::Gpu* gpu = sim::find_gpu(name);
+    if (gpu == nullptr) {
+      problem =
+          fmt::format("HONE_SIM_DEVICE: '{}' is no GPU that can be simulated; there are:", name);
+      for (const sim::Gpu& known : sim::gpus()) problem += fmt::format(" {}", known.name);
+      return;
+    }
+    devices.push_back({gpu, nullptr, nullptr});
   }
   const std::string checks = variable("HONE_SIM_CHECKS");
   if (const auto parsed = sim::parse_checks(checks.empty() ? "all" : checks))
@@ -80,10 +88,12 @@ Driver::Driver() {
   options.seed = number_in("HONE_SIM_SEED", 0, &problem);
   options.time_limit = static_cast<double>(
       number_in("HONE_SIM_TIMEOUT", static_cast<std::uint64_t>(kTimeLimitS), &problem));
-  const std::size_t bytes = number_in("HONE_SIM_MEMORY", gpu->memory_bytes, &problem);
+  const std::size_t bytes = number_in("HONE_SIM_MEMORY", 0, &problem);
   faults = parse_faults(variable("HONE_SIM_FAULT"), &problem);
   report_file = variable("HONE_SIM_REPORT");
-  memory = std::make_unique<sim::Memory>(bytes, options.checks != sim::Checks::kNone);
+  for (Device& one : devices)
+    one.memory = std::make_unique<sim::Memory>(bytes > 0 ? bytes : one.gpu->memory_bytes,
+                                               options.checks != sim::Checks::kNone);
 }
 
 // Never destroyed: programs call in from their own static destructors.
@@ -104,6 +114,11 @@ Context& Driver::current() {
   require(context != nullptr, kContextIsDestroyed);
   require(context->sticky == kSuccess, context->sticky);
   return *context;
+}
+
+Device& Driver::device(int ordinal) {
+  require(ordinal >= 0 && static_cast<std::size_t>(ordinal) < devices.size(), kInvalidDevice);
+  return devices[static_cast<std::size_t>(ordinal)];
 }
 
 Stream& Driver::stream(void* handle) {
@@ -138,12 +153,12 @@ Function& Driver::function(void* handle) {
 }
 
 void Driver::destroy(Context* context) {
-  executables.erase_if([](const Graph&) { return false; });
   modules.erase_if([&](const Module& one) { return one.context == context; });
   streams.erase_if([&](const Stream& one) { return one.context == context; });
   events.erase_if([&](const Event& one) { return one.context == context; });
-  for (const DevicePointer address : context->allocations) memory->release(address);
-  if (primary == context) primary = nullptr;
+  Device& owner = device(context->device);
+  for (const DevicePointer address : context->allocations) owner.memory->release(address);
+  if (owner.primary == context) owner.primary = nullptr;
   contexts.erase(context);
 }
 

@@ -28,6 +28,13 @@ inline void require(bool holds, Status otherwise) {
 struct Module;
 struct Context;
 
+// One of the GPUs that are stood in for. Each has an address space of its own.
+struct Device {
+  const sim::Gpu* gpu = nullptr;
+  std::unique_ptr<sim::Memory> memory;
+  Context* primary = nullptr;
+};
+
 struct Function {
   Module* module = nullptr;
   const sim::Module::Kernel* kernel = nullptr;
@@ -76,6 +83,7 @@ struct Event {
 };
 
 struct Context {
+  int device = 0;
   bool primary = false;
   int uses = 1;
   unsigned flags = 0;
@@ -126,14 +134,12 @@ struct Driver {
   std::recursive_mutex mutex;
   bool initialized = false;
   std::string problem;  // why there is no device; "" when there is one
-  const sim::Gpu* gpu = nullptr;
+  std::vector<Device> devices;
   sim::Options options;
   Faults faults;
   std::uint64_t allocation_count = 0, launch_count = 0;
   std::string report_file;
-  std::unique_ptr<sim::Memory> memory;
   Handles<Context> contexts;
-  Context* primary = nullptr;
   Handles<Module> modules;
   Handles<Stream> streams;
   Handles<Event> events;
@@ -147,6 +153,10 @@ struct Driver {
   std::string last_report;
 
   Context& current();  // of this thread; fails where there is none, or where it has ended
+  Device& device(int ordinal);
+  Device& device() { return device(current().device); }  // of this thread's context
+  sim::Memory& memory() { return *device().memory; }
+  const sim::Gpu& gpu() { return *device().gpu; }
   Stream& stream(void* handle);
   Event& event(void* handle);
   Module& module(void* handle);
@@ -184,7 +194,7 @@ void copy_any(Driver& driver, std::uint64_t to, std::uint64_t from, std::size_t 
 void set_memory(Driver& driver, DevicePointer to, std::size_t pitch, unsigned value,
                 unsigned element_bytes, std::size_t width, std::size_t height);
 // Seconds that a copy takes on paper.
-double copy_seconds(const Driver& driver, std::size_t bytes, bool on_device);
+double copy_seconds(Driver& driver, std::size_t bytes, bool on_device);
 
 // launch.cpp
 struct Launch {

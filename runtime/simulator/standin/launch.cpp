@@ -103,11 +103,11 @@ Launch prepare(Driver& driver, void* handle, const unsigned grid[3], const unsig
           kInvalidValue);
   require(threads <= static_cast<std::uint64_t>(info.max_threads), kInvalidValue);
   require(shared_bytes <= made.function->dynamic_shared_limit, kInvalidValue);
-  const int resident = sim::occupancy(*driver.gpu, info, static_cast<int>(threads), shared_bytes);
+  const int resident = sim::occupancy(driver.gpu(), info, static_cast<int>(threads), shared_bytes);
   require(resident > 0, kLaunchOutOfResources);
   if (cooperative)
     require(std::uint64_t{grid[0]} * grid[1] * grid[2] <=
-                static_cast<std::uint64_t>(resident) * static_cast<unsigned>(driver.gpu->units),
+                static_cast<std::uint64_t>(resident) * static_cast<unsigned>(driver.gpu().units),
             kCooperativeLaunchTooLarge);
   made.launch.kernel = made.function->kernel;
   std::copy_n(grid, 3, made.launch.grid.begin());
@@ -125,7 +125,7 @@ void execute(Driver& driver, const Launch& launch, Stream& stream) {
   sim::Result result;
   try {
     result =
-        sim::run(*driver.memory, *launch.function->module->code, launch.launch, driver.options);
+        sim::run(driver.memory(), *launch.function->module->code, launch.launch, driver.options);
   } catch (const Error& error) {
     driver.last_report = std::string(error.what()) + '\n';
     fmt::print(stderr, "hone simulator: {}: {}\n", launch.launch.kernel->info.name, error.what());
@@ -133,7 +133,7 @@ void execute(Driver& driver, const Launch& launch, Stream& stream) {
   }
   std::fwrite(result.output.data(), 1, result.output.size(), stdout);
   const double seconds =
-      modelled_seconds(*driver.gpu, result.counters, launch.launch.kernel->info, launch.launch);
+      modelled_seconds(driver.gpu(), result.counters, launch.launch.kernel->info, launch.launch);
   stream.time += seconds;
   driver.counters += result.counters;
   driver.modelled_s += seconds;
@@ -213,9 +213,9 @@ HONE_DRIVER std::size_t hone_standin_counters(char* text, std::size_t bytes) {
 }
 
 // What the modelled machine can do at most, named as tuning databases name ceilings.
-HONE_DRIVER std::size_t hone_standin_ceilings(char* text, std::size_t bytes) {
+HONE_DRIVER std::size_t hone_standin_ceilings(char* text, std::size_t bytes, int device) {
   std::string json;
-  call([&](Driver& driver) { json = paper_ceilings(*driver.gpu); });
+  call([&](Driver& driver) { json = paper_ceilings(*driver.device(device).gpu); });
   if (text != nullptr && bytes > json.size()) std::memcpy(text, json.c_str(), json.size() + 1);
   return json.size() + 1;
 }

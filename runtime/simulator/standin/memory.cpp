@@ -16,7 +16,7 @@ DevicePointer allocate(Driver& driver, std::size_t bytes) {
   driver.forbid_in_capture();
   require(bytes > 0, kInvalidValue);
   require(++driver.allocation_count != driver.faults.out_of_memory, kOutOfMemory);
-  const DevicePointer address = driver.memory->allocate(bytes);
+  const DevicePointer address = driver.memory().allocate(bytes);
   require(address != 0, kOutOfMemory);
   context.allocations.insert(address);
   return address;
@@ -28,12 +28,12 @@ void release(Driver& driver, DevicePointer address) {
   if (address == 0) return;
   const auto managed = driver.pinned.find(reinterpret_cast<void*>(address));
   if (managed != driver.pinned.end()) {
-    driver.memory->release(address);
+    for (const Device& device : driver.devices) device.memory->release(address);
     std::free(managed->first);
     driver.pinned.erase(managed);
     return;
   }
-  require(driver.memory->release(address), kInvalidValue);
+  require(driver.memory().release(address), kInvalidValue);
   for (const auto& [handle, context] : driver.contexts) context->allocations.erase(address);
 }
 
@@ -45,13 +45,13 @@ void* allocate_host(Driver& driver, std::size_t bytes) {
   void* memory = std::aligned_alloc(kHostAlignment, rounded);
   require(memory != nullptr, kOutOfMemory);
   std::memset(memory, 0, rounded);
-  driver.memory->attach(memory, bytes);
+  for (const Device& device : driver.devices) device.memory->attach(memory, bytes);
   driver.pinned[memory] = bytes;
   return memory;
 }
 
-bool on_device(const Driver& driver, std::uint64_t address) {
-  return driver.memory->find(address).has_value();
+bool on_device(Driver& driver, std::uint64_t address) {
+  return driver.memory().find(address).has_value();
 }
 
 // Copies of one call, in the stream's order.
@@ -73,11 +73,11 @@ Status copy_in(DevicePointer to, const void* from, std::size_t bytes, void* stre
     return call([&](Driver& driver) {
       driver.current();
       driver.forbid_in_capture();
-      require(from != nullptr && driver.memory->write(to, from, bytes), kInvalidValue);
+      require(from != nullptr && driver.memory().write(to, from, bytes), kInvalidValue);
       driver.current().null_stream.time += copy_seconds(driver, bytes, false);
     });
   return enqueue_copy(stream, bytes, false, [=](Driver& driver) {
-    require(from != nullptr && driver.memory->write(to, from, bytes), kInvalidValue);
+    require(from != nullptr && driver.memory().write(to, from, bytes), kInvalidValue);
   });
 }
 
@@ -87,18 +87,18 @@ Status copy_out(void* to, DevicePointer from, std::size_t bytes, void* stream, b
     return call([&](Driver& driver) {
       driver.current();
       driver.forbid_in_capture();
-      require(to != nullptr && driver.memory->read(from, to, bytes), kInvalidValue);
+      require(to != nullptr && driver.memory().read(from, to, bytes), kInvalidValue);
       driver.current().null_stream.time += copy_seconds(driver, bytes, false);
     });
   return enqueue_copy(stream, bytes, false, [=](Driver& driver) {
-    require(to != nullptr && driver.memory->read(from, to, bytes), kInvalidValue);
+    require(to != nullptr && driver.memory().read(from, to, bytes), kInvalidValue);
   });
 }
 
 Status copy_between(DevicePointer to, DevicePointer from, std::size_t bytes, void* stream) {
   if (bytes == 0) return call([](Driver& driver) { driver.current(); });
   return enqueue_copy(stream, bytes, true, [=](Driver& driver) {
-    require(driver.memory->copy(to, from, bytes), kInvalidValue);
+    require(driver.memory().copy(to, from, bytes), kInvalidValue);
   });
 }
 
@@ -116,7 +116,7 @@ Status set(DevicePointer to, std::size_t pitch, unsigned value, unsigned element
     constexpr int kMemsetNode = 2;
     enqueue(driver, target, kMemsetNode, [=, &driver](Stream& at) {
       set_memory(driver, to, pitch, value, element, width, height);
-      at.time += static_cast<double>(width * height * element) / driver.gpu->bandwidth;
+      at.time += static_cast<double>(width * height * element) / driver.gpu().bandwidth;
     });
   });
 }
@@ -129,9 +129,9 @@ std::uint64_t side(MemoryType type, const void* host, DevicePointer device, std:
 
 }  // namespace
 
-double copy_seconds(const Driver& driver, std::size_t bytes, bool device_only) {
+double copy_seconds(Driver& driver, std::size_t bytes, bool device_only) {
   const auto amount = static_cast<double>(bytes);
-  return device_only ? 2 * amount / driver.gpu->bandwidth : amount / kHostBandwidth;
+  return device_only ? 2 * amount / driver.gpu().bandwidth : amount / kHostBandwidth;
 }
 
 void copy_any(Driver& driver, std::uint64_t to, std::uint64_t from, std::size_t bytes) {
@@ -141,11 +141,11 @@ void copy_any(Driver& driver, std::uint64_t to, std::uint64_t from, std::size_t 
               to != 0 && from != 0,
           kInvalidValue);
   if (to_device && from_device)
-    require(driver.memory->copy(to, from, bytes), kInvalidValue);
+    require(driver.memory().copy(to, from, bytes), kInvalidValue);
   else if (to_device)
-    require(driver.memory->write(to, reinterpret_cast<const void*>(from), bytes), kInvalidValue);
+    require(driver.memory().write(to, reinterpret_cast<const void*>(from), bytes), kInvalidValue);
   else if (from_device)
-    require(driver.memory->read(from, reinterpret_cast<void*>(to), bytes), kInvalidValue);
+    require(driver.memory().read(from, reinterpret_cast<void*>(to), bytes), kInvalidValue);
   else
     std::memmove(reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), bytes);
 }
@@ -182,7 +182,7 @@ void set_memory(Driver& driver, DevicePointer to, std::size_t pitch, unsigned va
                 unsigned element_bytes, std::size_t width, std::size_t height) {
   require(element_bytes == 1 || element_bytes == 2 || element_bytes == 4, kInvalidValue);
   for (std::size_t y = 0; y < height && width > 0; ++y)
-    require(driver.memory->fill(to + y * pitch, &value, element_bytes, width), kInvalidValue);
+    require(driver.memory().fill(to + y * pitch, &value, element_bytes, width), kInvalidValue);
 }
 
 // Allocation.
@@ -190,8 +190,8 @@ void set_memory(Driver& driver, DevicePointer to, std::size_t pitch, unsigned va
 HONE_DRIVER Status cuMemGetInfo_v2(std::size_t* unused, std::size_t* total) {
   return call([&](Driver& driver) {
     driver.current();
-    if (unused != nullptr) *unused = driver.memory->limit() - driver.memory->used();
-    if (total != nullptr) *total = driver.memory->limit();
+    if (unused != nullptr) *unused = driver.memory().limit() - driver.memory().used();
+    if (total != nullptr) *total = driver.memory().limit();
   });
 }
 
@@ -239,8 +239,9 @@ namespace {
 int default_pool;
 }
 HONE_DRIVER Status cuDeviceGetDefaultMemPool(void** pool, int device) {
-  return call([&](Driver&) {
-    require(pool != nullptr && device == 0, kInvalidValue);
+  return call([&](Driver& driver) {
+    require(pool != nullptr, kInvalidValue);
+    driver.device(device);
     *pool = &default_pool;
   });
 }
@@ -258,7 +259,7 @@ HONE_DRIVER Status cuMemGetAddressRange_v2(DevicePointer* start, std::size_t* by
                                            DevicePointer address) {
   return call([&](Driver& driver) {
     driver.current();
-    const auto range = driver.memory->find(address);
+    const auto range = driver.memory().find(address);
     require(range.has_value(), kNotFound);
     if (start != nullptr) *start = range->start;
     if (bytes != nullptr) *bytes = range->bytes;
@@ -309,7 +310,7 @@ HONE_DRIVER Status cuMemHostRegister_v2(void* memory, std::size_t bytes, unsigne
     require(memory != nullptr && bytes > 0, kInvalidValue);
     require(!on_device(driver, reinterpret_cast<std::uintptr_t>(memory)),
             kHostMemoryAlreadyRegistered);
-    driver.memory->attach(memory, bytes);
+    for (const Device& device : driver.devices) device.memory->attach(memory, bytes);
     driver.registered.insert(memory);
   });
 }
@@ -317,7 +318,8 @@ HONE_DRIVER Status cuMemHostUnregister(void* memory) {
   return call([&](Driver& driver) {
     driver.current();
     require(driver.registered.erase(memory) > 0, kHostMemoryNotRegistered);
-    driver.memory->release(reinterpret_cast<std::uintptr_t>(memory));
+    for (const Device& device : driver.devices)
+      device.memory->release(reinterpret_cast<std::uintptr_t>(memory));
   });
 }
 
@@ -332,7 +334,7 @@ HONE_DRIVER Status cuPointerGetAttribute(void* data, int attribute, DevicePointe
   return call([&](Driver& driver) {
     Context& context = driver.current();
     require(data != nullptr, kInvalidValue);
-    const auto range = driver.memory->find(address);
+    const auto range = driver.memory().find(address);
     require(range.has_value(), kInvalidValue);
     const bool host = range->start < sim::kDeviceBase;
     const auto put = [&](auto value) { std::memcpy(data, &value, sizeof value); };
@@ -351,7 +353,7 @@ HONE_DRIVER Status cuPointerGetAttribute(void* data, int attribute, DevicePointe
       case 8:
         return put(static_cast<unsigned>(0));
       case 9:
-        return put(0);
+        return put(context.device);
       case 11:
         return put(range->start);
       case 12:

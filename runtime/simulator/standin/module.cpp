@@ -83,17 +83,17 @@ Module* load_module(Driver& driver, const std::string& ptx, std::string* log) {
     *log = "this is no PTX text: it has no .target line";
     fail(kInvalidImage);
   }
-  const bool fits = head->specific ? head->sm == driver.gpu->sm : head->sm <= driver.gpu->sm;
+  const bool fits = head->specific ? head->sm == driver.gpu().sm : head->sm <= driver.gpu().sm;
   if (!fits) {
     *log = fmt::format("PTX for sm_{}{} does not run on {} (sm_{}{})", head->sm,
-                       head->specific ? "a" : "", driver.gpu->label, driver.gpu->sm,
-                       driver.gpu->specific ? "a" : "");
+                       head->specific ? "a" : "", driver.gpu().label, driver.gpu().sm,
+                       driver.gpu().specific ? "a" : "");
     fail(kInvalidPtx);
   }
   auto module = std::make_unique<Module>();
   module->context = &driver.current();
   try {
-    module->code = std::make_unique<sim::Module>(ptx, *driver.gpu, *driver.memory);
+    module->code = std::make_unique<sim::Module>(ptx, driver.gpu(), driver.memory());
   } catch (const Error& error) {
     *log = error.what();
     fail(error.code() == Code::kUnsupported ? kNotSupported : kInvalidPtx);
@@ -104,7 +104,7 @@ Module* load_module(Driver& driver, const std::string& ptx, std::string* log) {
     function->kernel = kernel;
     const std::size_t fixed = kernel->info.static_shared_bytes;
     function->dynamic_shared_limit =
-        driver.gpu->shared_per_block > fixed ? driver.gpu->shared_per_block - fixed : 0;
+        driver.gpu().shared_per_block > fixed ? driver.gpu().shared_per_block - fixed : 0;
     module->order.push_back(function.get());
     module->functions[kernel->info.name] = std::move(function);
   }
@@ -134,7 +134,7 @@ HONE_DRIVER Status cuModuleLoadDataEx(void** handle, const void* image, unsigned
   if (image == nullptr) return kInvalidValue;
   return load(
       handle,
-      [&](Driver& driver, std::string* log) { return ptx_of_image(image, *driver.gpu, log); },
+      [&](Driver& driver, std::string* log) { return ptx_of_image(image, driver.gpu(), log); },
       count, options, values);
 }
 HONE_DRIVER Status cuModuleLoadData(void** handle, const void* image) {
@@ -148,7 +148,7 @@ HONE_DRIVER Status cuModuleLoad(void** handle, const char* path) {
   return load(
       handle,
       [&](Driver& driver, std::string* log) {
-        return ptx_of_image(std::string_view(file_content(path)), *driver.gpu, log);
+        return ptx_of_image(std::string_view(file_content(path)), driver.gpu(), log);
       },
       0, nullptr, nullptr);
 }
@@ -210,7 +210,7 @@ HONE_DRIVER Status cuFuncGetAttribute(int* value, int attribute, void* handle) {
         // As many whole warps as there are registers for.
         constexpr int kWarp = 32;
         const int by_registers =
-            driver.gpu->registers_per_unit / std::max(info.registers, 1) / kWarp * kWarp;
+            driver.gpu().registers_per_unit / std::max(info.registers, 1) / kWarp * kWarp;
         *value = std::min({info.max_threads, by_registers, 1024});
         return;
       }
@@ -230,7 +230,7 @@ HONE_DRIVER Status cuFuncGetAttribute(int* value, int attribute, void* handle) {
         *value = info.target_sm;
         return;
       case kBinaryVersion:
-        *value = driver.gpu->sm;
+        *value = driver.gpu().sm;
         return;
       case kMaxDynamicShared:
         *value = static_cast<int>(function.dynamic_shared_limit);
@@ -250,7 +250,7 @@ HONE_DRIVER Status cuFuncSetAttribute(void* handle, int attribute, int value) {
     Function& function = driver.function(handle);
     if (attribute == kMaxDynamicShared) {
       const std::size_t fixed = function.kernel->info.static_shared_bytes;
-      require(value >= 0 && static_cast<std::size_t>(value) + fixed <= driver.gpu->shared_opt_in,
+      require(value >= 0 && static_cast<std::size_t>(value) + fixed <= driver.gpu().shared_opt_in,
               kInvalidValue);
       function.dynamic_shared_limit = static_cast<std::size_t>(value);
     } else if (attribute == kPreferredCarveout) {
@@ -304,7 +304,7 @@ HONE_DRIVER Status cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, void
                                                                int threads, std::size_t shared) {
   return call([&](Driver& driver) {
     require(blocks != nullptr && threads > 0, kInvalidValue);
-    *blocks = sim::occupancy(*driver.gpu, driver.function(handle).kernel->info, threads, shared);
+    *blocks = sim::occupancy(driver.gpu(), driver.function(handle).kernel->info, threads, shared);
   });
 }
 HONE_DRIVER Status cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, void* handle,
@@ -324,12 +324,12 @@ HONE_DRIVER Status cuOccupancyMaxPotentialBlockSize(int* grid, int* threads, voi
     int best = 0;
     *threads = *grid = 0;
     for (int count = most; count >= kWarp; count -= kWarp) {
-      const int blocks = sim::occupancy(*driver.gpu, info, count,
+      const int blocks = sim::occupancy(driver.gpu(), info, count,
                                         shared_of != nullptr ? shared_of(count) : shared);
       if (blocks * count <= best) continue;
       best = blocks * count;
       *threads = count;
-      *grid = blocks * driver.gpu->units;
+      *grid = blocks * driver.gpu().units;
     }
   });
 }
@@ -344,10 +344,10 @@ HONE_DRIVER Status cuOccupancyAvailableDynamicSMemPerBlock(std::size_t* bytes, v
   return call([&](Driver& driver) {
     require(bytes != nullptr && blocks > 0 && threads > 0, kInvalidValue);
     const sim::KernelInfo& info = driver.function(handle).kernel->info;
-    std::size_t low = 0, high = driver.gpu->shared_opt_in;
+    std::size_t low = 0, high = driver.gpu().shared_opt_in;
     while (low < high) {
       const std::size_t middle = (low + high + 1) / 2;
-      if (sim::occupancy(*driver.gpu, info, threads, middle) >= blocks)
+      if (sim::occupancy(driver.gpu(), info, threads, middle) >= blocks)
         low = middle;
       else
         high = middle - 1;
@@ -420,7 +420,7 @@ HONE_DRIVER Status cuLinkAddData_v2(void* handle, int, void* data, std::size_t b
     require(linker != nullptr, kInvalidHandle);
     require(data != nullptr && bytes > 0, kInvalidValue);
     std::string ptx =
-        ptx_of_image(std::string_view(static_cast<const char*>(data), bytes), *driver.gpu, &log);
+        ptx_of_image(std::string_view(static_cast<const char*>(data), bytes), driver.gpu(), &log);
     if (!linker->ptx.empty()) {
       log = "the simulator links one PTX text at a time";
       fail(kNotSupported);

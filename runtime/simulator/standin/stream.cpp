@@ -104,8 +104,7 @@ HONE_DRIVER Status cuStreamGetCtx(void* handle, void** context) {
 HONE_DRIVER Status cuStreamGetDevice(void* handle, int* device) {
   return call([&](Driver& driver) {
     require(device != nullptr, kInvalidValue);
-    driver.stream(handle);
-    *device = 0;
+    *device = driver.stream(handle).context->device;
   });
 }
 HONE_DRIVER Status cuStreamAttachMemAsync(void* handle, DevicePointer, std::size_t, unsigned) {
@@ -155,14 +154,14 @@ HONE_DRIVER Status cuStreamWriteValue32_v2(void* handle, DevicePointer to, std::
                                            unsigned) {
   return call([&](Driver& driver) {
     driver.stream(handle);
-    require(driver.memory->write(to, &value, sizeof value), kInvalidValue);
+    require(driver.memory().write(to, &value, sizeof value), kInvalidValue);
   });
 }
 HONE_DRIVER Status cuStreamWriteValue64_v2(void* handle, DevicePointer to, std::uint64_t value,
                                            unsigned) {
   return call([&](Driver& driver) {
     driver.stream(handle);
-    require(driver.memory->write(to, &value, sizeof value), kInvalidValue);
+    require(driver.memory().write(to, &value, sizeof value), kInvalidValue);
   });
 }
 
