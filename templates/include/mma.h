@@ -67,7 +67,6 @@ typedef i16 i16x4 __attribute__((vector_size(8)));
 // One matrix instruction for f32, bf16 and s8: sum[16][16] += a[16][K] * b[16][K]^T, where lane l of
 // 64 holds elements K / 4 * (l / 16) and on of row l % 16 of a and b, and gets row l % 16 of b, rows
 // 4 * (l / 16) + i of a in sum[i].
-#if HONE_HIP
 HONE_INLINE void matrix_step(f32x4 &sum, f32 a, f32 b) {
   sum = __builtin_amdgcn_mfma_f32_16x16x4f32(a, b, sum, 0, 0, 0);
 }
@@ -91,35 +90,6 @@ HONE_INLINE void matrix_step(i32x4 &sum, i64 a, i64 b) {
 using ByteRun = i32;
 HONE_INLINE void matrix_step(i32x4 &sum, i32 a, i32 b) {
   sum = __builtin_amdgcn_mfma_i32_16x16x16i8(a, b, sum, 0, 0, 0);
-}
-#endif
-#else
-using HalfRun = i16x4;
-using ByteRun = i32;
-template <typename Sum, typename Run>
-void matrix_step(Sum &sum, Run a, Run b) {
-  using Element = decltype([] {
-    if constexpr (sizeof(Run) == 8) return bf16{};
-    else if constexpr (kSame<Sum, i32x4>) return i8{};
-    else return f32{};
-  }());
-  constexpr int count = sizeof(Run) / sizeof(Element);
-  struct Shown {
-    Run a, b;
-  } mine{a, b};
-  const void *const *all = hone_simt.show(&mine);
-  const auto at = [&](int lane) -> const Shown & { return *static_cast<const Shown *>(all[lane]); };
-  const int lane = lane_index();
-  for (int i = 0; i < 4; ++i)
-    for (int run = 0; run < 4; ++run) {
-      const auto *p = reinterpret_cast<const Element *>(&at(run * 16 + lane / 16 * 4 + i).a);
-      const auto *q = reinterpret_cast<const Element *>(&at(run * 16 + lane % 16).b);
-      for (int e = 0; e < count; ++e) {
-        if constexpr (kSame<Element, i8>) sum[i] += p[e] * q[e];
-        else sum[i] += to_f32(p[e]) * to_f32(q[e]);
-      }
-    }
-  hone_simt.leave();
 }
 #endif
 

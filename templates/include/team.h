@@ -59,7 +59,7 @@ HONE_INLINE f32 reduce_team(f32 value, F join) {
   value = reduce_lanes<smaller(kTeam, kWave)>(value, join);
   if constexpr (kTeam > kWave) {
     constexpr int waves = larger(kTeam / kWave, 1);
-    HONE_SHARED f32 partial[kThreads / kWave];
+    __shared__ f32 partial[kThreads / kWave];
     if (lane_index() == 0) partial[wave_index()] = value;
     barrier();
     const f32 *mine = partial + wave_index() / waves * waves;
