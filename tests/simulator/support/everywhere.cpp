@@ -12,8 +12,26 @@
 
 namespace hone::test {
 
-// A driver has one set of devices for the life of its process: each architecture gets a process of
-// its own. What fails there is printed there.
+void in_child(const std::vector<std::pair<std::string, std::string>>& environment,
+              const std::function<void()>& body) {
+  std::fflush(nullptr);
+  const pid_t child = fork();
+  ASSERT_NE(child, -1);
+  if (child == 0) {
+    for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
+    try {
+      body();
+    } catch (const std::exception& error) {
+      ADD_FAILURE() << error.what();
+    }
+    std::fflush(nullptr);
+    _exit(testing::Test::HasFailure() ? 1 : 0);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_EQ(status, 0) << (WIFSIGNALED(status) ? "killed by a signal" : "see the output above");
+}
+
 void everywhere(const Source& source, const std::function<void(Machine&, int sm)>& body) {
   int seed = 0;
   for (const std::string_view arch : kArchs) {
@@ -25,26 +43,14 @@ void everywhere(const Source& source, const std::function<void(Machine&, int sm)
     const Compiled compiled = compile_file(source.file, arch, source.headers, source.options);
     if (!compiled.missing.empty()) GTEST_SKIP() << compiled.missing;
     ASSERT_EQ(compiled.log, "");
-    std::fflush(nullptr);
-    const pid_t child = fork();
-    ASSERT_NE(child, -1);
-    if (child == 0) {
-      setenv("HONE_SIM_DEVICE", std::string(arch.substr(0, arch.find('a'))).c_str(), 1);
-      setenv("HONE_SIM_SEED", std::to_string(seed - 1).c_str(), 1);
-      try {
-        const Driver driver;
-        DriverMachine machine(driver);
-        machine.load(compiled.ptx);
-        body(machine, sm);
-      } catch (const std::exception& error) {
-        ADD_FAILURE() << error.what();
-      }
-      std::fflush(nullptr);
-      _exit(testing::Test::HasFailure() ? 1 : 0);
-    }
-    int status = 0;
-    ASSERT_EQ(waitpid(child, &status, 0), child);
-    ASSERT_EQ(status, 0) << (WIFSIGNALED(status) ? "killed by a signal" : "see the output above");
+    const std::string gpu(arch.substr(0, arch.find('a')));
+    in_child({{"HONE_SIM_DEVICE", gpu}, {"HONE_SIM_SEED", std::to_string(seed)}}, [&] {
+      const Driver driver;
+      DriverMachine machine(driver);
+      machine.load(compiled.ptx);
+      body(machine, sm);
+    });
+    if (testing::Test::HasFailure()) return;
   }
 }
 

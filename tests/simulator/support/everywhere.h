@@ -10,6 +10,7 @@
 #include <limits>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tests/simulator/support/machine.h"
@@ -22,6 +23,11 @@ struct Source {
   int least_sm = 75;
   std::vector<std::string> options{};
 };
+
+// Runs `body` in a child with these variables set: a driver has one set of devices for the life of
+// its process. What fails there is printed there, and fails the test here.
+void in_child(const std::vector<std::pair<std::string, std::string>>& environment,
+              const std::function<void()>& body);
 
 // Compiles the file for every architecture, and calls `body` with a fresh machine that has it
 // loaded. Skips the test, with the reason, where something isn't installed.
