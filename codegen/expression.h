@@ -42,7 +42,7 @@ class BoundExpression {
  private:
   friend class Expression;
   struct Step {
-    int op;              // see expression.cpp
+    int op;              // an Operator of expression_tree.h
     std::int64_t value;  // constant, slot index or jump target
   };
   std::vector<Step> steps_;
