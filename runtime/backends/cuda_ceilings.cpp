@@ -62,7 +62,7 @@ enum Entry { kEmpty, kRead, kFma, kMma };
 
 }  // namespace
 
-Ceilings measure_cuda_ceilings(Device& device, const CudaDriver& driver,
+Ceilings measure_cuda_ceilings(Device& device, const GpuDriver& driver,
                                std::chrono::duration<double> budget) {
   Source source;
   source.text = kText;

@@ -4,12 +4,12 @@
 #include <chrono>
 
 #include "runtime/backend.h"
-#include "runtime/backends/cuda_driver.h"
+#include "runtime/backends/gpu_driver.h"
 
 namespace hone {
 
 // The device's context is current. Throws Error(kCompile) without a compiler.
-Ceilings measure_cuda_ceilings(Device& device, const CudaDriver& driver,
+Ceilings measure_cuda_ceilings(Device& device, const GpuDriver& driver,
                                std::chrono::duration<double> budget);
 
 }  // namespace hone
