@@ -96,8 +96,12 @@ class CudaBackend final : public Backend {
       return binary;
     }
     RtcOutput made = run_rtc(rtc, source.text, options_for(target), limit);
-    binary.code = pack_gpu_code(
-        {std::move(made.code), std::move(made.ptx), rtc.toolchain(), resources_of_ptxas(made.log)});
+    GpuCode code;
+    code.code = std::move(made.code);
+    code.ptx = std::move(made.ptx);
+    code.toolchain = rtc.toolchain();
+    code.entries = resources_of_ptxas(made.log);
+    binary.code = pack_gpu_code(code);
     cache.put(key, binary.code);
     return binary;
   }
