@@ -6,8 +6,8 @@
 #include <mutex>
 
 #include "codegen/error.h"
-#include "runtime/backends/cuda_ceilings.h"
 #include "runtime/backends/gpu_arch.h"
+#include "runtime/backends/gpu_ceilings.h"
 
 namespace hone {
 namespace {
@@ -98,7 +98,7 @@ std::shared_ptr<const GpuDriver> load(const std::string& path) {
   driver->images = [](const GpuCode& code) {
     return std::vector<std::string_view>{code.code, code.ptx};
   };
-  driver->measure_ceilings = measure_cuda_ceilings;
+  driver->measure_ceilings = measure_gpu_ceilings;
   if (const Result result = driver->init(0); result != 0)
     throw Error(Code::kNotFound, fmt::format("the CUDA driver {} finds no device: {}; {}", path,
                                              driver->error_text(result), kHow));

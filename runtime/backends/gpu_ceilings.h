@@ -1,4 +1,4 @@
-// What an NVIDIA GPU can do at most, measured by small kernels.
+// What a GPU can do at most, measured by small kernels.
 #pragma once
 
 #include <chrono>
@@ -9,7 +9,7 @@
 namespace hone {
 
 // The device's context is current. Throws Error(kCompile) without a compiler.
-Ceilings measure_cuda_ceilings(Device& device, const GpuDriver& driver,
-                               std::chrono::duration<double> budget);
+Ceilings measure_gpu_ceilings(Device& device, const GpuDriver& driver,
+                              std::chrono::duration<double> budget);
 
 }  // namespace hone
