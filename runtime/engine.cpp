@@ -250,9 +250,14 @@ std::vector<Engine::Choice> Engine::borrowed(const Problem& handle) const {
       Problem other = op.handle(op.canonical(Problem::parse(row.problem), true));
       std::optional<double> apart = distance(op, handle, other);
       bool own = row.device == device_key_;
+      // What a simulator timed was never measured.
+      bool modelled = device.simulated() && !self.simulated();
       if (apart)
-        candidates.push_back({own ? Match::kNear : Match::kSibling,
+        candidates.push_back({own        ? Match::kNear
+                              : modelled ? Match::kModelled
+                                         : Match::kSibling,
                               own                        ? 0
+                              : modelled                 ? 3
                               : device.arch == self.arch ? 1
                                                          : 2,
                               *apart, &row});

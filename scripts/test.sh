@@ -1,6 +1,6 @@
 #!/bin/sh
 # Everything that must hold before a change goes in: the tests of the Release build, the same tests under the address and undefined-behaviour sanitizers,
-# the include directions and the format. Installs the packages it needs.
+# the include directions and the format. Installs the packages it needs, and fetches the compilers for GPU kernels.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
@@ -8,6 +8,8 @@ began=$(date +%s)
 step() { echo "== $* ($(($(date +%s) - began)) s)"; }
 
 scripts/install_packages.sh test
+# Without them the tests of GPU kernels skip, and say so.
+scripts/fetch_gpu_compilers.sh all || echo "no compilers for GPU kernels: their tests will skip"
 step "include directions and format"
 scripts/check_includes.sh
 scripts/check_format.sh

@@ -2,13 +2,14 @@
 // run without a compiler.
 #include <fmt/format.h>
 
-#include <chrono>
+#include <csignal>
 #include <set>
+#include <thread>
 
 #include "codegen/error.h"
-#include "runtime/kernel.h"
+#include "tuner/build.h"
 #include "tuner/command.h"
-#include "tuner/report.h"
+#include "tuner/figures.h"
 #include "tuner/strategy.h"
 #include "tuning_db/database.h"
 
@@ -16,12 +17,6 @@ namespace hone {
 namespace {
 
 namespace po = boost::program_options;
-
-constexpr std::chrono::seconds kCompileLimit{60};
-
-struct Built {
-  std::int64_t done = 0, failed = 0;
-};
 
 Target parse_target(const std::string& text) {
   const std::size_t slash = text.find('/');
@@ -87,19 +82,66 @@ std::vector<std::pair<const Template*, Config>> candidates_of(
   return candidates;
 }
 
+nlohmann::ordered_json json_of(const BuildResult& result, const Target& target) {
+  const Trial& trial = result.trial;
+  const Figures figures = trial.figures.empty() ? Figures::object() : Figures::parse(trial.figures);
+  const auto figure = [&](const char* name) {
+    const auto found = figures.find(name);
+    return found == figures.end() ? nlohmann::ordered_json() : *found;
+  };
+  return {{"problem", trial.problem},
+          {"variant", trial.variant},
+          {"config", trial.config},
+          {"target", target.text()},
+          {"status", to_text(trial.status)},
+          {"source", trial.source.text()},
+          {"bytes", result.bytes},
+          {"registers", figure("registers")},
+          {"spills", figure("spills")},
+          {"shared", figure("shared")},
+          {"occupancy", figure("occupancy")},
+          {"modelled_ns", nullptr},
+          {"compile_ms", trial.compile_ms},
+          {"known", result.known},
+          {"reason", trial.reason}};
+}
+
+void print_line(const BuildResult& result) {
+  const Trial& trial = result.trial;
+  const bool ok = trial.status != Status::kCompileFailed;
+  std::string text = fmt::format("{} {} {} {}: {} bytes", ok ? "built " : "FAILED", trial.problem,
+                                 trial.variant, trial.config, result.bytes);
+  if (!trial.figures.empty()) {
+    const Figures figures = Figures::parse(trial.figures);
+    if (figures.contains("registers"))
+      text += fmt::format(", {} registers, {} spilled bytes, {} bytes shared",
+                          figures.at("registers").get<std::int64_t>(),
+                          figures.at("spills").get<std::int64_t>(),
+                          figures.at("shared").get<std::int64_t>());
+    if (figures.contains("occupancy") && figures.at("occupancy").is_number())
+      text += fmt::format(", occupancy {:.0f} %", 100 * figures.at("occupancy").get<double>());
+  }
+  text += result.known ? ", known" : fmt::format(", {} ms", trial.compile_ms);
+  fmt::print("{}{}\n", text, ok ? "" : "\n" + trial.reason);
+}
+
 int run(const Words& words) {
   CommandLine line("hone build PROBLEM... | --model MODEL --target TARGET [options]",
                    "Compiles, without running anything, what the database says is best for each "
                    "problem, every variant's start\n"
-                   "config, and --samples more, and stores the binaries.");
+                   "config, and --samples more, and stores the binaries with what the compiler "
+                   "tells of them. The same command\n"
+                   "again goes on where it was interrupted.");
   line.add_problems();
   line.add_device();
   line.add_database();
   line.add_templates();
   line.add()("target", po::value<std::string>()->value_name("TARGET"),
-             "as in cpu/x86-64-v4+bf16+vnni; default: the device's");
+             "as in cpu/x86-64-v4+bf16+vnni, cuda/sm_80 or hip/gfx90a; default: the device's");
   line.add()("samples", po::value<std::uint64_t>()->value_name("N")->default_value(0),
              "random configs per variant");
+  line.add()("jobs,j", po::value<std::uint64_t>()->value_name("N")->default_value(0),
+             "compilations at once; 0: one per core");
   line.add()("seed", po::value<std::uint64_t>()->value_name("N")->default_value(1),
              "of the samples");
   line.add_json();
@@ -109,12 +151,13 @@ int run(const Words& words) {
   const Target target = line.has("target") ? parse_target(line.get<std::string>("target"))
                                            : open_device(line.get<std::string>("device"))->target();
   Backend& backend = *find_backend(target.backend);
-  const std::string toolchain = backend.toolchain();
   Database database(line.database(), Database::Mode::kWrite);
   const DeviceIdentity device = identity_of(target);
-  database.put_device(device);
+  for (int signal : {SIGINT, SIGTERM, SIGHUP})
+    std::signal(signal, [](int) { Evaluator::interrupt(); });
 
-  Built built;
+  std::int64_t built = 0, failed = 0;
+  std::vector<BuildJob> jobs;
   std::set<std::string> known;
   for (const Task& task : tasks) {
     const std::string text = task.problem.text();
@@ -124,72 +167,32 @@ int run(const Words& words) {
                       line.get<std::uint64_t>("seed"));
     if (candidates.empty()) {
       fmt::print(stderr, "hone build: no variant serves {} on {}\n", text, target.text());
-      ++built.failed;
+      ++failed;
     }
-    const Op& op = catalog.op(task.problem.op);
-    Values scope = op.scope(task.problem);
-    scope.merge(target.limits);
-    for (const auto& [variant, config] : candidates) {
-      const auto begin = std::chrono::steady_clock::now();
-      Trial trial;
-      trial.device = device.key();
-      trial.problem = text;
-      trial.handle = op.handle(task.problem).text();
-      trial.variant = variant->variant;
-      trial.template_hash = variant->hash;
-      trial.config = config.text();
-      trial.layout = layout_of(*variant, config, scope);
-      trial.toolchain = toolchain;
-      trial.status = Status::kBuilt;
-      trial.when = std::chrono::duration_cast<std::chrono::seconds>(
-                       std::chrono::system_clock::now().time_since_epoch())
-                       .count();
-      std::size_t bytes = 0;
-      try {
-        const Source source = render(catalog, *variant, task.problem, config, target);
-        trial.source = source.hash;
-        const Binary binary = backend.compile(source, target, kCompileLimit);
-        database.put_binary(binary.source, binary.target, binary.code);
-        bytes = binary.code.size();
-      } catch (const Error& error) {
-        if (error.code() != Code::kCompile) throw;
-        trial.status = Status::kCompileFailed;
-        trial.reason = error.what();
-      }
-      trial.compile_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
-                             std::chrono::steady_clock::now() - begin)
-                             .count();
-      database.put_template(variant->hash, op.name, variant->variant, variant->text);
-      // A trial that was run says more than one that was only built.
-      if (!database.find_trial(trial.device, text, trial.template_hash, trial.config))
-        database.put_trial(trial);
-      const bool ok = trial.status == Status::kBuilt;
-      ++(ok ? built.done : built.failed);
-      if (line.json())
-        print_json({{"problem", text},
-                    {"variant", trial.variant},
-                    {"config", trial.config},
-                    {"target", target.text()},
-                    {"status", to_text(trial.status)},
-                    {"source", trial.source.text()},
-                    {"bytes", bytes},
-                    {"registers", nullptr},
-                    {"spills", nullptr},
-                    {"shared", nullptr},
-                    {"occupancy", nullptr},
-                    {"modelled_ns", nullptr},
-                    {"compile_ms", trial.compile_ms},
-                    {"reason", trial.reason}});
-      else
-        fmt::print("{} {} {} {}: {} bytes, {} ms{}\n", ok ? "built " : "FAILED", text,
-                   trial.variant, trial.config, bytes, trial.compile_ms,
-                   ok ? "" : "\n" + trial.reason);
-    }
+    for (const auto& [variant, config] : candidates)
+      jobs.push_back({task.problem, variant, config});
   }
+  const auto threads = line.get<std::uint64_t>("jobs");
+  const std::size_t cores = std::max(1u, std::thread::hardware_concurrency());
+  build(
+      catalog, database, backend, target, device, jobs, threads > 0 ? threads : cores,
+      [] { return Evaluator::interrupted(); },
+      [&](const BuildResult& result) {
+        const bool ok = result.trial.status != Status::kCompileFailed;
+        ++(ok ? built : failed);
+        if (line.json())
+          print_json(json_of(result, target));
+        else
+          print_line(result);
+      });
   if (!line.json())
-    fmt::print("{} built for {}, {} failed; binaries in {}\n", built.done, target.text(),
-               built.failed, database.file().string());
-  return built.failed > 0 ? 1 : 0;
+    fmt::print("{} built for {}, {} failed; binaries in {}\n", built, target.text(), failed,
+               database.file().string());
+  if (Evaluator::interrupted()) {
+    fmt::print(stderr, "hone build: interrupted; the same command goes on from here\n");
+    return 1;
+  }
+  return failed > 0 ? 1 : 0;
 }
 
 const RegisterCommand kRegistered({"build", "compiles kernels for a target, runs nothing", run});

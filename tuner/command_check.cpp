@@ -7,6 +7,7 @@
 #include "codegen/error.h"
 #include "tuner/command.h"
 #include "tuner/evaluator.h"
+#include "tuner/figures.h"
 #include "tuner/report.h"
 #include "tuner/strategy.h"
 
@@ -31,6 +32,19 @@ std::vector<Config> configs_to_check(const Space& space, std::uint64_t samples,
   return configs;
 }
 
+// The device that checks for a target: the processor's own, or one that stands in for a GPU.
+std::string device_for(const std::string& target) {
+  const std::size_t slash = target.find('/');
+  if (slash == std::string::npos) return target;
+  Backend* backend = find_backend(target.substr(0, slash));
+  const std::string arch = target.substr(slash + 1);
+  if (backend == nullptr || !backend->target(arch))
+    throw Error(Code::kUsage, fmt::format("--target '{}': expected BACKEND/ARCHITECTURE, as in "
+                                          "cuda/sm_80, or a device, as in cpu:0",
+                                          target));
+  return backend->name() == "cpu" ? "cpu:0" : backend->simulate(arch);
+}
+
 int run(const Words& words) {
   CommandLine line("hone check PROBLEM... | --model MODEL [options]",
                    "Compiles, runs and checks variants against their operator's reference: the "
@@ -39,7 +53,8 @@ int run(const Words& words) {
                    "stores nothing.");
   line.add_problems();
   line.add_device();
-  line.add()("target", po::value<std::string>()->value_name("T"), "another name for --device");
+  line.add()("target", po::value<std::string>()->value_name("T"),
+             "instead of --device: cuda/sm_80 and the like run on the simulator");
   line.add()("variant", po::value<std::string>()->value_name("NAME"), "only this one");
   line.add()("config", po::value<std::string>()->value_name("TEXT"),
              "only this one, as in NR=16,threads=1");
@@ -53,8 +68,14 @@ int run(const Words& words) {
   const Catalog catalog = line.catalog();
   const std::vector<Task> tasks = tasks_of(line, catalog);
   const auto seed = line.get<std::uint64_t>("seed");
-  const std::string device = line.get<std::string>(line.has("target") ? "target" : "device");
+  const std::string device = line.has("target") ? device_for(line.get<std::string>("target"))
+                                                : line.get<std::string>("device");
   Evaluator evaluator(catalog, {device, line.templates(), seed, "/proc/self/exe"});
+  const std::string wanted = line.has("target") ? line.get<std::string>("target") : "";
+  if (wanted.find('/') != std::string::npos && evaluator.device().target().text() != wanted)
+    throw Error(Code::kUnsupported, fmt::format("{} is {}, not {}", device,
+                                                evaluator.device().target().text(), wanted));
+  const bool simulated = evaluator.device().identity().simulated();
   for (int signal : {SIGINT, SIGTERM, SIGHUP})
     std::signal(signal, [](int) { Evaluator::interrupt(); });
 
@@ -96,16 +117,18 @@ int run(const Words& words) {
           ++checked;
           failed += !pass;
           if (line.json()) {
-            print_json({{"problem", trial.problem},
-                        {"variant", trial.variant},
-                        {"config", trial.config},
-                        {"ran_on", "device"},
-                        {"status", pass ? "ok" : to_text(trial.status)},
-                        {"error", trial.error},
-                        {"tolerance", tolerance},
-                        {"checked", trial.checked},
-                        {"reason", trial.reason},
-                        {"pass", pass}});
+            nlohmann::ordered_json object = {{"problem", trial.problem},
+                                             {"variant", trial.variant},
+                                             {"config", trial.config},
+                                             {"ran_on", simulated ? "simulator" : "device"},
+                                             {"status", pass ? "ok" : to_text(trial.status)},
+                                             {"error", trial.error},
+                                             {"tolerance", tolerance},
+                                             {"checked", trial.checked},
+                                             {"reason", trial.reason},
+                                             {"pass", pass}};
+            if (!trial.figures.empty()) object.update(Figures::parse(trial.figures));
+            print_json(object);
             return;
           }
           fmt::print("{} {} {} {}: error {:.3g} of {:.3g} allowed, {}\n", pass ? "ok  " : "FAIL",
@@ -113,8 +136,9 @@ int run(const Words& words) {
                      trial.checked.empty() ? "not run" : trial.checked);
           if (!pass) {
             std::string again =
-                fmt::format("hone check '{}' --device {} --variant {} --config '{}' --seed {}",
-                            trial.problem, device, trial.variant, trial.config, seed);
+                fmt::format("hone check '{}' --{} {} --variant {} --config '{}' --seed {}",
+                            trial.problem, wanted.empty() ? "device" : "target",
+                            wanted.empty() ? device : wanted, trial.variant, trial.config, seed);
             for (const auto& directory : line.templates())
               again += fmt::format(" --templates '{}'", directory.string());
             fmt::print("     {}: {}\n     {}\n", to_text(trial.status), trial.reason, again);

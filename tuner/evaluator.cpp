@@ -14,6 +14,7 @@
 #include "codegen/error.h"
 #include "runtime/kernel.h"
 #include "tuner/confine.h"
+#include "tuner/figures.h"
 
 namespace hone {
 namespace {
@@ -27,6 +28,7 @@ constexpr double kSlowestFlops = 1e9;  // operations per second
 constexpr double kSlowestBytes =
     50e6;  // bytes per second of memory touched for the first time, several times over
 constexpr double kBusyRatio = 10;          // more time for a reference that didn't end in time
+constexpr double kSimulatedRatio = 100;    // more time for kernels that are simulated
 constexpr double kHangRatio = 10;          // times the first good candidate's whole trial
 constexpr std::size_t kMostReason = 2000;  // characters of a compiler's log kept with a trial
 
@@ -70,6 +72,7 @@ void Evaluator::begin(const Problem& problem, const Ceilings& ceilings) {
       bytes += static_cast<double>(op.bytes_of(*argument, scope_));
   limit_s_ = kHangS + 2 * static_cast<double>(op.flops.integer(lookup_in(scope_))) / kSlowestFlops +
              bytes / kSlowestBytes;
+  if (device_->identity().simulated()) limit_s_ *= kSimulatedRatio;
   scope_.merge(device_->target().limits);
 
   // References run on the host, whatever the device is.
@@ -227,25 +230,29 @@ void Evaluator::evaluate(const Attempt& attempt, const Compiled& compiled, doubl
         error.is_number() ? error.get<double>() : std::numeric_limits<double>::infinity();
     trial->reason = shortened(result.value("reason", ""));
     trial->checked = result.value("checked", "");
-    if (trial->status == Status::kOutOfBounds) worker_->end();
+    if (trial->status == Status::kOutOfBounds || result.value("lost", false)) worker_->end();
+    if (result.contains("counters")) add_figures({{"counters", result.at("counters")}}, trial);
     if (!result.contains("median_s")) {
       if (trial->status == Status::kOk) trial->status = Status::kBuilt;
       return;
     }
-    trial->timed = result.value("timed", "");
+    const bool modelled = device_->identity().simulated();
+    trial->timed =
+        modelled ? "modelled by " + device_->identity().driver : result.value("timed", "");
     if (const Value* threads = attempt.config.find("threads"))
       trial->timed += fmt::format(", {} threads", to_text(*threads));
     trial->median_ns = nanoseconds(result.at("median_s"));
     trial->spread = result.at("spread");
     trial->samples = result.at("samples");
-    limit_s_ = std::min(limit_s_, std::max(kHangS, kHangRatio * seconds_since(begin)));
+    if (!modelled)
+      limit_s_ = std::min(limit_s_, std::max(kHangS, kHangRatio * seconds_since(begin)));
     // The default stays whatever the machine does meanwhile: the final round measures it again.
     if (trial->status == Status::kUnstable && attempt.is_default) trial->status = Status::kOk;
     if (trial->status == Status::kUnstable) {
       trial->reason =
           fmt::format("samples spread by {:.0f} % of their median", 100 * trial->spread);
       trial->median_ns = 0;
-    } else if (result.at("median_s").get<double>() < roofline_.floor_s) {
+    } else if (!modelled && result.at("median_s").get<double>() < roofline_.floor_s) {
       trial->status = Status::kImpossible;
       trial->reason = fmt::format("{} ns, where the machine's ceilings need at least {:.0f} ns",
                                   trial->median_ns, roofline_.floor_s * 1e9);
@@ -276,6 +283,9 @@ void Evaluator::run(const std::vector<Attempt>& attempts, double best_s,
       trial.status = Status::kCompileFailed;
       trial.reason = shortened(own.failure);
     } else {
+      add_figures(resource_figures(*backend_, *own.binary, device_->target(), *attempts[i].variant,
+                                   attempts[i].config, scope_),
+                  &trial);
       evaluate(attempts[i], own, best_s, &trial);
     }
     if (interrupted()) return;

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdio>
@@ -74,9 +75,12 @@ GuardedBuffer::GuardedBuffer(Device& device, std::string name, std::int64_t byte
       break;
     }
   } else {
-    total_ = usable_end_ = kSlack + round_up(bytes, 64) + kSlack;
+    const bool exact = device.identity().simulated();
+    const std::int64_t slack = exact ? 0 : kSlack;
+    total_ = usable_end_ =
+        exact ? std::max<std::int64_t>(bytes, 1) : slack + round_up(bytes, 64) + slack;
     base_ = static_cast<std::byte*>(device_.allocate(static_cast<std::size_t>(total_)));
-    data_ = base_ + kSlack;
+    data_ = base_ + slack;
     const std::string pattern(static_cast<std::size_t>(total_), static_cast<char>(kPattern));
     device_.copy_in(base_, pattern.data(), pattern.size());
   }

@@ -14,7 +14,8 @@ namespace hone {
 // One argument's memory. On devices whose memory is the host's (backend "cpu") the data ends right
 // before a page that nobody may touch, as closely as the alignment allows, and begins behind
 // another such page; the gaps hold a pattern that is checked. Elsewhere the pattern alone guards
-// both sides. Not thread safe.
+// both sides, but for simulated devices, which watch the bounds of allocations themselves. Not
+// thread safe.
 class GuardedBuffer {
  public:
   // `name` is for messages. Throws Error(kDevice) when there isn't enough memory.

@@ -39,6 +39,17 @@ int warm_up(const TimedRun& run, double warm_up_s, double sample_s, double* spen
 
 }  // namespace
 
+MeasurePolicy modelled_policy() {
+  MeasurePolicy policy;
+  policy.warm_up_s = 0;
+  policy.sample_s = 0;
+  policy.least_samples = policy.most_samples = 1;
+  policy.cold_bytes_least = policy.cold_cache_ratio = 0;
+  policy.final_rounds = 1;
+  policy.final_sample_s = 0;
+  return policy;
+}
+
 double median_of(std::vector<double> values) {
   if (values.empty()) return 0;
   std::sort(values.begin(), values.end());
@@ -125,7 +136,8 @@ const TimingMemory::Rotation& TimingMemory::rotation(std::size_t index,
       std::max<std::int64_t>(1, is_packed ? packed->second.bytes : argument.bytes);
   std::int64_t count = 1;
   if (argument.cold)
-    count = static_cast<std::int64_t>(std::ceil(cold_total_ / static_cast<double>(bytes)));
+    count = std::max<std::int64_t>(
+        1, static_cast<std::int64_t>(std::ceil(cold_total_ / static_cast<double>(bytes))));
   const std::int64_t step = (bytes + kAlignment - 1) / kAlignment * kAlignment;
   Rotation made;
   made.memory = device_.allocate(static_cast<std::size_t>(step * count));

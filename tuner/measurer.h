@@ -33,6 +33,9 @@ struct MeasurePolicy {
   double final_limit_s = 1.5;  // for the whole final round; at least 5 rounds are run
 };
 
+// For a device whose times are modelled: they don't vary, and each one costs a simulation.
+MeasurePolicy modelled_policy();
+
 struct Measurement {
   double median_s = 0;
   double spread = 0;  // interquartile range / median

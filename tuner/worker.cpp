@@ -73,6 +73,7 @@ class Worker {
       catalog_->add_directory(directory.get<std::string>());
     seed_ = head.at("seed");
     device_ = open_device(head.at("device"));
+    if (device_->identity().simulated()) policy_ = modelled_policy();
     report_fatal_signals(wire_.socket());
     const bool wanted = std::getenv("HONE_NO_SECCOMP") == nullptr;  // tests of the other defences
     return {{"confined", wanted && forbid_new_processes()}};
@@ -117,8 +118,10 @@ class Worker {
     const Values& limits = device_->target().limits;
     if (memory_ && memory_->bytes() > kMostTimingBytes) memory_.reset();
     if (!memory_)
-      memory_ = std::make_unique<TimingMemory>(
-          *device_, call_, policy_, limits.has("l3_bytes") ? limits.integer("l3_bytes") : 0);
+      memory_ = std::make_unique<TimingMemory>(*device_, call_, policy_,
+                                               limits.has("l3_bytes")   ? limits.integer("l3_bytes")
+                                               : limits.has("l2_bytes") ? limits.integer("l2_bytes")
+                                                                        : 0);
     return *memory_;
   }
 
@@ -126,26 +129,46 @@ class Worker {
     return [this, call = std::move(call)](int repeats) { return device_->time(call, repeats); };
   }
 
+  // A device that a kernel took down can tell why, and nothing else: this process has to end.
   Json trial(const Message& request) {
-    const Json& head = request.head;
     expect();
     Json answer = {{"status", to_text(Status::kLaunchFailed)},
                    {"error", 0.0},
                    {"checked", expectation_->rows()}};
+    device_->counters();
+    try {
+      attempt(request, &answer);
+    } catch (const Error& error) {
+      if (!device_->lost()) throw;
+      answer["status"] = to_text(Status::kLaunchFailed);
+      answer["reason"] = error.what();
+    }
+    answer["lost"] = device_->lost();
+    return answer;
+  }
+
+  void attempt(const Message& request, Json* out) {
+    const Json& head = request.head;
+    Json& answer = *out;
     stage("load");
     Loaded loaded;
     try {
       loaded = load(head, request.blob);
     } catch (const Error& error) {
       answer["reason"] = error.what();
-      return answer;
+      return;
     }
     stage("check");
     const Verdict verdict = checker_->check(loaded.candidate);
     answer["status"] = to_text(verdict.status);
     answer["error"] = verdict.error;
     answer["reason"] = verdict.reason;
-    if (verdict.status != Status::kOk || !head.at("time").get<bool>()) return answer;
+    if (const Counters counted = device_->counters(); !counted.empty()) {
+      Json counters = Json::object();
+      for (const auto& [name, value] : counted) counters[name] = value;
+      answer["counters"] = std::move(counters);
+    }
+    if (verdict.status != Status::kOk || !head.at("time").get<bool>()) return;
 
     stage("measure");
     TimingMemory& memory = timing();
@@ -159,7 +182,7 @@ class Worker {
     if (memory.refused()) {
       answer["status"] = to_text(Status::kLaunchFailed);
       answer["reason"] = device_->last_error();
-      return answer;
+      return;
     }
     answer["timed"] = memory.policy_text();
     answer["median_s"] = result.median_s;
@@ -167,7 +190,6 @@ class Worker {
     answer["samples"] = result.samples;
     if (result.spread > policy_.unstable_spread && !result.rejected)
       answer["status"] = to_text(Status::kUnstable);
-    return answer;
   }
 
   Json final_round(const Message& request) {

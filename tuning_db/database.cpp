@@ -123,6 +123,7 @@ Trial read_trial(const Query& query, std::string& flaw) {
     trial.final_ns = query.integer(20);
     trial.preference = query.integer(21);
     trial.is_default = query.integer(22) != 0;
+    trial.figures = query.text(23);
     trial.template_hash = query.hash(4);
     trial.source = query.hash(7);
     trial.status = parse_status(query.text(8));
@@ -169,9 +170,10 @@ void Database::Impl::store(const Trial& trial) {
       "median_ns, spread, "
       "samples, bound_ns, error, checked, timed, toolchain, reason, compile_ms, measured, "
       "final_ns, preference, "
-      "is_default) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, "
+      "is_default, figures) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
+      "?15, ?16, "
       "?17, ?18, ?19, "
-      "?20, ?21, ?22) ON CONFLICT (problem, device, template, config) DO UPDATE SET variant = "
+      "?20, ?21, ?22, ?23) ON CONFLICT (problem, device, template, config) DO UPDATE SET variant = "
       "excluded.variant, "
       "layout = excluded.layout, source = excluded.source, status = excluded.status, "
       "median_ns = excluded.median_ns, spread = excluded.spread, samples = excluded.samples, "
@@ -180,13 +182,13 @@ void Database::Impl::store(const Trial& trial) {
       "toolchain = excluded.toolchain, reason = excluded.reason, compile_ms = excluded.compile_ms, "
       "measured = excluded.measured, final_ns = excluded.final_ns, preference = "
       "excluded.preference, "
-      "is_default = excluded.is_default");
+      "is_default = excluded.is_default, figures = excluded.figures");
   // SQLite has no NaN: it stores one as NULL.
   query.bind(device, problem, trial.variant, trial.template_hash, trial.config, trial.layout,
              trial.source, to_text(trial.status), trial.median_ns, trial.spread, trial.samples,
              trial.bound_ns, trial.error, trial.checked, trial.timed, trial.toolchain, trial.reason,
              trial.compile_ms, trial.when, trial.final_ns, trial.preference,
-             std::int64_t{trial.is_default});
+             std::int64_t{trial.is_default}, trial.figures);
   query.run();
 }
 

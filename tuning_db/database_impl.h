@@ -35,7 +35,7 @@ struct Database::Impl {
 inline constexpr std::string_view kTrialColumns =
     "device, problem, handle, variant, template, config, layout, source, status, median_ns, "
     "spread, samples, bound_ns, error, checked, timed, toolchain, reason, compile_ms, measured, "
-    "final_ns, preference, is_default";
+    "final_ns, preference, is_default, figures";
 
 // The row under `query`. Sets `flaw` when the row can't be believed; the trial then holds what
 // could be read.

@@ -79,6 +79,8 @@ std::string flaw_of(const Trial& trial) {
   if (trial.error < 0) return "its error is negative";
   if (trial.status == Status::kOk && trial.median_ns == 0) return "it is ok but has no time";
   if (trial.status != Status::kOk && trial.preference != 0) return "it failed but is preferred";
+  if (!trial.figures.empty() && !(trial.figures.starts_with('{') && trial.figures.ends_with('}')))
+    return "its figures are no JSON object";
   try {
     const Problem problem = Problem::parse(trial.problem);
     if (problem.text() != trial.problem) return "its problem isn't in canonical form";

@@ -78,6 +78,9 @@ struct Trial {
   std::string toolchain;      // compiler and version
   std::string reason;         // why it failed, one line plus log; "" for kOk
   std::int64_t compile_ms = 0;
+  // What else is known, as one JSON object or "": of GPUs registers, spills, shared, occupancy,
+  // code_bytes, and what a simulator counted.
+  std::string figures;
   std::int64_t when = 0;  // Unix seconds
 
   // The final round, where finalists and the default are measured interleaved.

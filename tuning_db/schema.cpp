@@ -102,7 +102,27 @@ CREATE VIEW best AS
   WHERE place = 1;
 )sql";
 
-constexpr std::array<const char*, 1> kSteps = {kVersion1};
+// What compilers and simulators tell of GPU kernels.
+constexpr const char* kVersion2 = R"sql(
+DROP VIEW best;
+DROP VIEW record;
+ALTER TABLE trial ADD COLUMN figures TEXT NOT NULL DEFAULT '';
+CREATE VIEW record AS
+  SELECT trial.id AS id, device.key AS device, problem.text AS problem, problem.handle AS handle, problem.op AS op,
+         variant, template, config, layout, source, status, median_ns, spread, samples, bound_ns, error, checked, timed,
+         toolchain, reason, compile_ms, measured, final_ns, preference, is_default, figures
+  FROM trial JOIN device ON device.id = trial.device JOIN problem ON problem.id = trial.problem;
+
+CREATE VIEW best AS
+  SELECT id, device, problem, handle, op, variant, template, config, layout, source, median_ns, spread, samples, bound_ns,
+         error, checked, timed, toolchain, compile_ms, measured, final_ns, preference, is_default, figures
+  FROM (SELECT *, row_number() OVER (PARTITION BY device, problem, layout
+                                     ORDER BY preference = 0, preference, median_ns, id) AS place
+        FROM record WHERE status = 'ok' AND median_ns > 0)
+  WHERE place = 1;
+)sql";
+
+constexpr std::array<const char*, 2> kSteps = {kVersion1, kVersion2};
 
 // What ANALYZE leaves behind: harmless, and no part of a version.
 constexpr std::array<std::string_view, 2> kStatistics = {

@@ -132,7 +132,8 @@ Json to_json(const Trial& trial) {
           {"when", trial.when},
           {"final_ns", trial.final_ns},
           {"preference", trial.preference},
-          {"default", trial.is_default}};
+          {"default", trial.is_default},
+          {"figures", trial.figures}};
 }
 
 Trial trial_from(const Json& from) {
@@ -155,6 +156,8 @@ Trial trial_from(const Json& from) {
               .toolchain = text(from, "toolchain"),
               .reason = text(from, "reason"),
               .compile_ms = integer(from, "compile_ms"),
+              // Exports of version 1 have none.
+              .figures = from.contains("figures") ? text(from, "figures") : "",
               .when = integer(from, "when"),
               .final_ns = integer(from, "final_ns"),
               .preference = integer(from, "preference"),

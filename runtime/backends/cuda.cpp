@@ -5,10 +5,10 @@
 
 #include "codegen/error.h"
 #include "runtime/backend.h"
-#include "runtime/backends/cuda_device.h"
 #include "runtime/backends/cuda_driver.h"
 #include "runtime/backends/gpu_arch.h"
 #include "runtime/backends/gpu_code.h"
+#include "runtime/backends/gpu_device.h"
 #include "runtime/backends/rtc.h"
 #include "runtime/cache.h"
 
@@ -49,7 +49,23 @@ class CudaBackend final : public Backend {
   }
 
   std::unique_ptr<Device> open(int index) override {
-    return open_cuda_device(load_cuda_driver(), index);
+    const auto driver = load_cuda_driver();
+    int count = 0;
+    driver->device_count(&count);
+    if (index >= count)
+      throw Error(Code::kNotFound, fmt::format("no device cuda:{}; the driver {} shows {}", index,
+                                               driver->path, count));
+    const int major = driver->attribute(cuda_attribute::kMajor, index);
+    const int minor = driver->attribute(cuda_attribute::kMinor, index);
+    const GpuArch* arch = nvidia_arch(major, minor);
+    if (arch == nullptr)
+      throw Error(Code::kUnsupported,
+                  fmt::format("cuda:{} has compute capability {}.{}, for which there is no target",
+                              index, major, minor));
+    const DeviceIdentity identity = cuda_identity(*driver, index);
+    return open_gpu_device(
+        driver, index, identity,
+        gpu_target(*arch, identity.units, driver->attribute(cuda_attribute::kL2Bytes, index)));
   }
 
   std::string simulate(const std::string& arch) override {
@@ -80,8 +96,12 @@ class CudaBackend final : public Backend {
       return binary;
     }
     RtcOutput made = run_rtc(rtc, source.text, options_for(target), limit);
-    binary.code = pack_gpu_code(
-        {std::move(made.code), std::move(made.ptx), rtc.toolchain(), resources_of_ptxas(made.log)});
+    GpuCode code;
+    code.code = std::move(made.code);
+    code.ptx = std::move(made.ptx);
+    code.toolchain = rtc.toolchain();
+    code.entries = resources_of_ptxas(made.log);
+    binary.code = pack_gpu_code(code);
     cache.put(key, binary.code);
     return binary;
   }

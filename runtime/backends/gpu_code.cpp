@@ -75,12 +75,13 @@ std::string pack_gpu_code(const GpuCode& code) {
   const std::string head = Json({{"toolchain", code.toolchain},
                                  {"code", code.code.size()},
                                  {"ptx", code.ptx.size()},
+                                 {"simt", code.simt.size()},
                                  {"entries", entries}})
                                .dump();
   std::string bytes(kMagic);
   const std::uint64_t size = head.size();
   bytes.append(reinterpret_cast<const char*>(&size), sizeof size);
-  return bytes + head + code.code + code.ptx;
+  return bytes + head + code.code + code.ptx + code.simt;
 }
 
 GpuCode unpack_gpu_code(std::string_view bytes) {
@@ -99,13 +100,17 @@ GpuCode unpack_gpu_code(std::string_view bytes) {
     rest.remove_prefix(*size);
     const auto code_bytes = head.at("code").get<std::uint64_t>();
     const auto ptx_bytes = head.at("ptx").get<std::uint64_t>();
-    if (code_bytes > rest.size() || rest.size() - code_bytes != ptx_bytes) throw broken();
+    const auto simt_bytes = head.value("simt", std::uint64_t{0});
+    if (code_bytes > rest.size() || ptx_bytes > rest.size() - code_bytes ||
+        rest.size() - code_bytes - ptx_bytes != simt_bytes)
+      throw broken();
     code.toolchain = head.at("toolchain");
     for (const Json& entry : head.at("entries"))
       code.entries.push_back({entry.at("entry"), entry.at("registers"), entry.at("spills"),
                               entry.at("stack"), entry.at("shared")});
     code.code = rest.substr(0, code_bytes);
-    code.ptx = rest.substr(code_bytes);
+    code.ptx = rest.substr(code_bytes, ptx_bytes);
+    code.simt = rest.substr(code_bytes + ptx_bytes);
   } catch (const Json::exception&) {
     throw broken();
   }

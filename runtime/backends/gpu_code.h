@@ -11,12 +11,14 @@
 namespace hone {
 
 // Persistent, version 1: "HONEGPU1", the size of a JSON head (8 bytes, little endian), the head
-// {"toolchain","code":bytes,"ptx":bytes,"entries":[...]}, the code, the text.
+// {"toolchain","code":bytes,"ptx":bytes,"simt":bytes,"entries":[...]}, the code, the text, what the
+// SIMT host runs.
 struct GpuCode {
   std::string code;  // cubin or code object; may be empty when there is a text
   std::string ptx;   // cuda only
   std::string toolchain;
   std::vector<EntryResources> entries;
+  std::string simt;  // hip only, and where a simulated device is at hand: see hip_simt.h
 };
 
 std::string pack_gpu_code(const GpuCode& code);

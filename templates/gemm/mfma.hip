@@ -34,10 +34,10 @@ using Sum4 = decltype([] {
 }());
 
 // A tile in registers, on its way to shared memory.
-template <int extent>
+template <typename Runs>
 struct Carried {
-  Runs<extent> runs;
-  Words<16> value[Runs<extent>::kEach];
+  Runs runs;
+  Words<16> value[Runs::kEach];
 
   HONE_INLINE void start(int step) {
     runs.next(step, [&](int, const u8 *from, bool there, int e) {
@@ -46,9 +46,9 @@ struct Carried {
   }
   HONE_INLINE void finish(u8 *tile) const {
 #pragma unroll
-    for (int e = 0; e < Runs<extent>::kEach; ++e) {
+    for (int e = 0; e < Runs::kEach; ++e) {
       const int at = thread_index() + e * kThreads;
-      if (Runs<extent>::kAll % kThreads == 0 || at < Runs<extent>::kAll)
+      if (Runs::kAll % kThreads == 0 || at < Runs::kAll)
         *reinterpret_cast<Words<16> *>(tile + run_place(at / kRuns, at % kRuns)) = value[e];
     }
   }
@@ -60,8 +60,8 @@ HONE_GPU_KERNEL(main, threads) {
   const int first_row = wave_index() / static_cast<int>(WN) * kRowTile;
   const int first_column = wave_index() % static_cast<int>(WN) * kColumnTile;
   u8 *shared = dynamic_shared();
-  Carried<kBM> next_x{{a.x, tile.row, a.m, part.begin}, {}};
-  Carried<kBN> next_w{{a.w, tile.column, n, part.begin}, {}};
+  Carried<RunsOfX> next_x{{a.x, tile.row, a.m, part.begin}, {}};
+  Carried<RunsOfW> next_w{{a.w, tile.column, n, part.begin}, {}};
   const auto start = [&](int step) {
     next_x.start(step);
     next_w.start(step);

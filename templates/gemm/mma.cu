@@ -1,6 +1,6 @@
 // Tensor cores by mma.sync: tiles of x and w stream through `stages` buffers of shared memory by
-// asynchronous copies; WM x WN warps read their parts with ldmatrix. bf16 and s8 differ in the
-// instruction only.
+// asynchronous copies; WM x WN warps read their parts with ldmatrix, each part while the one before
+// is multiplied, from one tile to the next. bf16 and s8 differ in the instruction only.
 //! serves       cuda
 //! when         has_mma && has_cp_async && (x == bf16 && w == bf16 || x == s8 && k <= 131072) && \
 //!              k * size(x, 1) % 16 == 0
@@ -27,8 +27,30 @@
 //! start        BM=16,BN=64,depth=64,WM=1,WN=4,stages=4,raster=1,splits=1
 #include "gemm_tiles.h"
 
-constexpr int kStages = static_cast<int>(stages);
+constexpr int kStages = static_cast<int>(stages), kSharedBytes = kStages * kStageBytes;
 constexpr int kDown = kRowTile / 16, kAcross = kColumnTile / 8;  // sums of 16 x 8 of a warp
+
+HONE_INLINE int next_stage(int offset) {
+  return offset + kStageBytes == kSharedBytes ? 0 : offset + kStageBytes;
+}
+
+// What the instructions of two runs of k read.
+struct Operands {
+  u32 left[kDown][4], right[kAcross / 2][4];
+
+  // Of x, 16 rows: by the lane's low four bits, second run for lanes 16 and up. Of w, 16 columns:
+  // columns 0 .. 7 for lanes 0 .. 15, second run for every other eight lanes.
+  HONE_INLINE void load(const u8 *stage, int first_row, int first_column, int run) {
+    const int lane = lane_index();
+    const u8 *xs = stage + run_place(first_row + lane % 16, run + lane / 16);
+    const u8 *ws = stage + kBM * kDepth +
+                   run_place(first_column + lane % 8 + lane / 16 * 8, run + lane / 8 % 2);
+#pragma unroll
+    for (int i = 0; i < kDown; ++i) load_matrices(left[i], xs + i * 16 * kDepth);
+#pragma unroll
+    for (int j = 0; j < kAcross / 2; ++j) load_matrices(right[j], ws + j * 16 * kDepth);
+  }
+};
 
 HONE_GPU_KERNEL(main, threads) {
   const Tile tile = tile_of_block(a.m, kBM, kBN, a.raster);
@@ -36,50 +58,53 @@ HONE_GPU_KERNEL(main, threads) {
   const int first_row = wave_index() / static_cast<int>(WN) * kRowTile;
   const int first_column = wave_index() % static_cast<int>(WN) * kColumnTile;
   u8 *shared = dynamic_shared();
-  Runs<kBM> runs_x(a.x, tile.row, a.m, part.begin);
-  Runs<kBN> runs_w(a.w, tile.column, n, part.begin);
+  RunsOfX runs_x(a.x, tile.row, a.m, part.begin);
+  RunsOfW runs_w(a.w, tile.column, n, part.begin);
+  int filled = 0, used = 0;  // offsets of the stages that are filled and read next
   const auto fetch = [&](int step) {
     if (step < part.end) {
-      u8 *to = shared + step % kStages * kStageBytes;
+      u8 *to = shared + filled;
       const auto copy = [&](int place, const u8 *from, bool there, int) {
-        copy_async(to + place, there ? from : reinterpret_cast<const u8 *>(a.x), there);
+        copy_async(to + place, from, there);
       };
       runs_x.next(step, copy);
       to += kBM * kDepth;
       runs_w.next(step, copy);
     }
     commit_copies();  // empty groups keep the count
+    filled = next_stage(filled);
   };
 
 #pragma unroll
   for (int s = 0; s < kStages - 1; ++s) fetch(part.begin + s);
   Sum sum[kDown][kAcross][4] = {};
-  // Of a 16 x 32 byte part of x: rows by the lane's low four bits, second run for lanes 16 and up.
-  // Of w, 16 columns: rows 0 .. 7 for lanes 0 .. 15, second run for every other eight lanes.
-  const int lane = lane_index();
-  const int x_row = first_row + lane % 16, w_row = first_column + lane % 8 + lane / 16 * 8;
-  for (int step = part.begin; step < part.end; ++step) {
+  Operands operands[2];
+  if (part.begin < part.end) {
     wait_for_copies<kStages - 2>();
-    barrier();  // this step's tiles are here for all, and nobody reads the last step's any more
-    fetch(step + kStages - 1);
-    const u8 *xs = shared + step % kStages * kStageBytes, *ws = xs + kBM * kDepth;
+    barrier();
+    operands[0].load(shared, first_row, first_column, 0);
+  }
+  for (int step = part.begin; step < part.end; ++step) {
 #pragma unroll
     for (int run = 0; run < kRuns; run += 2) {
-      u32 left[kDown][4], right[kAcross / 2][4];
-#pragma unroll
-      for (int i = 0; i < kDown; ++i)
-        load_matrices(left[i], xs + run_place(x_row + i * 16, run + lane / 16));
-#pragma unroll
-      for (int j = 0; j < kAcross / 2; ++j)
-        load_matrices(right[j], ws + run_place(w_row + j * 16, run + lane / 8 % 2));
+      if (run == 0) fetch(step + kStages - 1);
+      if (run + 2 == kRuns && step + 1 < part.end) {
+        // The next step's tiles are here for all, and nobody reads this step's any more.
+        wait_for_copies<kStages - 2>();
+        barrier();
+        used = next_stage(used);
+      }
+      operands[(run / 2 + 1) % 2].load(shared + used, first_row, first_column, (run + 2) % kRuns);
+      const Operands &now = operands[run / 2 % 2];
 #pragma unroll
       for (int i = 0; i < kDown; ++i)
 #pragma unroll
         for (int j = 0; j < kAcross; ++j)
-          multiply_add(x_t{}, sum[i][j], left[i], right[j / 2][j % 2 * 2],
-                       right[j / 2][j % 2 * 2 + 1]);
+          multiply_add(x_t{}, sum[i][j], now.left[i], now.right[j / 2][j % 2 * 2],
+                       now.right[j / 2][j % 2 * 2 + 1]);
     }
   }
+  const int lane = lane_index();
 #pragma unroll
   for (int i = 0; i < kDown; ++i)
 #pragma unroll

@@ -19,18 +19,19 @@ HONE_INLINE int run_place(int row, int run) {
 }
 
 // The runs of a tile that a thread brings, step after step. Rows beyond the matrix repeat its last:
-// what they give is never stored.
-template <int extent>
+// what they give is never stored. `whole`: there are none, and one pointer serves all runs.
+template <int extent, bool whole>
 struct Runs {
   static constexpr int kAll = extent * kRuns, kEach = (kAll + kThreads - 1) / kThreads;
-  const u8 *from[kEach];
+  static constexpr i64 kStride = kThreads / kRuns * kRowBytes;  // between the runs of a thread
+  const u8 *from[whole ? 1 : kEach];
 
   HONE_INLINE Runs(const void *matrix, i64 first, i64 rows, int step) {
 #pragma unroll
-    for (int e = 0; e < kEach; ++e) {
+    for (int e = 0; e < (whole ? 1 : kEach); ++e) {
       const int at = thread_index() + e * kThreads;
-      from[e] = static_cast<const u8 *>(matrix) +
-                smaller(first + at / kRuns, rows - 1) * kRowBytes + at % kRuns * 16 +
+      const i64 row = whole ? first + at / kRuns : smaller(first + at / kRuns, rows - 1);
+      from[e] = static_cast<const u8 *>(matrix) + row * kRowBytes + at % kRuns * 16 +
                 static_cast<i64>(step) * kDepth;
     }
   }
@@ -41,9 +42,12 @@ struct Runs {
     for (int e = 0; e < kEach; ++e) {
       const int at = thread_index() + e * kThreads;
       if (kAll % kThreads == 0 || at < kAll)
-        f(run_place(at / kRuns, at % kRuns), from[e],
+        f(run_place(at / kRuns, at % kRuns), whole ? from[0] + e * kStride : from[e],
           kRowBytes % kDepth == 0 || step * kDepth + at % kRuns * 16 < kRowBytes, e);
-      from[e] += kDepth;
     }
+#pragma unroll
+    for (int e = 0; e < (whole ? 1 : kEach); ++e) from[e] += kDepth;
   }
 };
+using RunsOfX = Runs<kBM, false>;
+using RunsOfW = Runs<kBN, n % kBN == 0>;

@@ -116,6 +116,7 @@ inline Trial some_trial(int config = 0, std::int64_t median_ns = 1000) {
           .toolchain = "g++ 12.2.0",
           .reason = "",
           .compile_ms = 80,
+          .figures = "",
           .when = 1'750'000'000,
           .final_ns = 0,
           .preference = 0,

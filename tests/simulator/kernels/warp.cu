@@ -52,8 +52,10 @@ extern "C" __global__ void votes(const int *in, u32 *out) {
   put(__match_any_sync(kAll, v & 3));
   put(__match_any_sync(kAll, u64(v & 7) << 40));
   int same = 0;
-  put(__match_all_sync(kAll, 17, &same) + u32(same));
-  put(__match_all_sync(kAll, v, &same) + u32(same));
+  u32 mask = __match_all_sync(kAll, 17, &same);
+  put(mask ^ u32(same) << 5);
+  mask = __match_all_sync(kAll, v, &same);
+  put(mask ^ u32(same) << 5);
   u32 odd = 0;
   if (lane & 1) odd = __ballot_sync(0xaaaaaaaau, v > 3) ^ __activemask();
   __syncwarp();

@@ -1,4 +1,4 @@
-#include "runtime/backends/cuda_ceilings.h"
+#include "runtime/backends/gpu_ceilings.h"
 
 #include <algorithm>
 #include <array>
@@ -17,7 +17,14 @@ constexpr int kRounds = 20;
 
 // Eight independent chains per thread hide the latency of one; what they compute is stored under a
 // condition that never holds, so that the compiler keeps it.
-constexpr const char* kText = R"cuda(
+constexpr const char* kText = R"gpu(
+#if defined(__HIP__)
+#define LOAD(p) (*(p))
+typedef float f4 __attribute__((vector_size(16)));
+typedef _Float16 h4 __attribute__((vector_size(8)));
+#else
+#define LOAD(p) __ldcg(p)
+#endif
 struct Args { const uint4 *from; unsigned *to; long long count; long long steps; };
 extern "C" __global__ void hone_empty(const Args a) {}
 extern "C" __global__ void hone_read(const Args a) {
@@ -25,7 +32,7 @@ extern "C" __global__ void hone_read(const Args a) {
   const long long stride = (long long)gridDim.x * blockDim.x;
   for (long long s = 0; s < a.steps; ++s)
     for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < a.count; i += stride) {
-      const uint4 v = __ldcg(a.from + i);
+      const uint4 v = LOAD(a.from + i);
       sum ^= v.x ^ v.y ^ v.z ^ v.w;
     }
   if (sum == 0x9e3779b9u) a.to[threadIdx.x] = sum;
@@ -43,6 +50,19 @@ extern "C" __global__ void hone_fma(const Args a) {
   for (int i = 0; i < 8; ++i) sum += v[i];
   if (sum == 12345.678f) a.to[threadIdx.x] = 1;
 }
+#if defined(__gfx908__) || defined(__gfx90a__) || defined(__gfx942__)
+extern "C" __global__ void hone_mma(const Args a) {
+  f4 c[8] = {};
+  const h4 x = {(_Float16)a.count, 1, 1, 1};
+  for (long long s = 0; s < a.steps; ++s)
+#pragma unroll
+    for (int i = 0; i < 8; ++i) c[i] = __builtin_amdgcn_mfma_f32_16x16x16f16(x, x, c[i], 0, 0, 0);
+  float sum = 0;
+#pragma unroll
+  for (int i = 0; i < 8; ++i) sum += c[i][0] + c[i][1] + c[i][2] + c[i][3];
+  if (sum == 12345.678f) a.to[threadIdx.x] = 1;
+}
+#elif !defined(__HIP__)
 extern "C" __global__ void hone_mma(const Args a) {
   float c[8][4] = {};
   const unsigned x = (unsigned)a.count & 1;
@@ -56,19 +76,24 @@ extern "C" __global__ void hone_mma(const Args a) {
   for (int i = 0; i < 8; ++i) sum += c[i][0] + c[i][1] + c[i][2] + c[i][3];
   if (sum == 12345.678f) a.to[threadIdx.x] = 1;
 }
-)cuda";
+#endif
+)gpu";
 
 enum Entry { kEmpty, kRead, kFma, kMma };
 
 }  // namespace
 
-Ceilings measure_cuda_ceilings(Device& device, const CudaDriver& driver,
-                               std::chrono::duration<double> budget) {
+Ceilings measure_gpu_ceilings(Device& device, const GpuDriver& driver,
+                              std::chrono::duration<double> budget) {
   Source source;
   source.text = kText;
-  source.entries = {"empty", "read", "fma", "mma"};
+  const Values& limits = device.target().limits;
+  const bool nvidia = limits.integer("sm") > 0, matrix = nvidia || limits.integer("has_mfma") != 0;
+  source.entries = {"empty", "read", "fma"};
+  if (matrix) source.entries.push_back("mma");
   source.hash = hash_of(normalised(source.text));
-  const Binary binary = find_backend("cuda")->compile(source, device.target(), kCompileLimit);
+  const Binary binary =
+      find_backend(driver.backend)->compile(source, device.target(), kCompileLimit);
   const std::unique_ptr<Module> module = device.load(binary, source.entries);
   const std::int64_t units = device.target().limits.integer("units");
 
@@ -108,7 +133,8 @@ Ceilings measure_cuda_ceilings(Device& device, const CudaDriver& driver,
   };
   const double threads = static_cast<double>(units * kBlocksPerUnit * kThreads);
   const double chained = static_cast<double>(kSteps * kChains);
-  constexpr double kGiga = 1e9, kMmaOperations = 2.0 * 16 * 8 * 8, kWarp = 32;
+  constexpr double kGiga = 1e9, kMmaOperations = 2.0 * 16 * 8 * 8,
+                   kMfmaOperations = 2.0 * 16 * 16 * 16;
   constexpr int kCacheSteps = 64, kManyLaunches = 200;
 
   Ceilings ceilings;
@@ -127,8 +153,10 @@ Ceilings measure_cuda_ceilings(Device& device, const CudaDriver& driver,
       kGiga;
   ceilings["f32_gflops"] =
       2 * threads * chained / best_of([&] { launch(kFma, 0, kSteps); }, 2) / kGiga;
-  ceilings["f16_gflops"] = threads / kWarp * chained * kMmaOperations /
-                           best_of([&] { launch(kMma, 0, kSteps); }, 2) / kGiga;
+  if (matrix)
+    ceilings["f16_gflops"] = threads / static_cast<double>(limits.integer("wave")) * chained *
+                             (nvidia ? kMmaOperations : kMfmaOperations) /
+                             best_of([&] { launch(kMma, 0, kSteps); }, 2) / kGiga;
   ceilings["launch_ns"] = best_of([&] { launch(kEmpty, 0, 0); }, kManyLaunches) * kGiga;
   return ceilings;
 }

@@ -1,26 +1,22 @@
-#include "runtime/backends/cuda_device.h"
+#include "runtime/backends/gpu_device.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "codegen/error.h"
-#include "runtime/backends/cuda_ceilings.h"
-#include "runtime/backends/gpu_arch.h"
 #include "runtime/backends/gpu_code.h"
 
 namespace hone {
 namespace {
 
-using Result = CudaDriver::Result;
+using Result = GpuDriver::Result;
 
-constexpr int kSharedBytes = 1, kMaxDynamicShared = 8;  // function attributes
-constexpr int kErrorLog = 5, kErrorLogBytes = 6;        // options of just-in-time compilation
-constexpr std::size_t kLogBytes = 8192;
+constexpr int kSharedBytes = 1;  // a function attribute
+// Results, the same of both vendors.
 constexpr Result kNoBinaryForGpu = 209, kInvalidImage = 200, kInvalidSource = 300;
 // The geometry of a pack entry, as templates/README.md says.
 constexpr std::int64_t kPackThreads = 256, kPackBytesPerBlock = 4096, kMostPackBlocks = 65536;
@@ -31,24 +27,18 @@ bool ends_context(Result result) {
   return std::find(kSticky.begin(), kSticky.end(), result) != kSticky.end();
 }
 
-int attribute(const CudaDriver& driver, int number, int device) {
-  int value = 0;
-  return driver.device_attribute(&value, number, device) == 0 ? value : 0;
-}
-
-// What launches of one device share: the primary context, which programs that use the CUDA runtime
-// have too, and what went wrong in it.
+// What launches of one device share: its context, and what went wrong in it.
 struct Shared {
-  std::shared_ptr<const CudaDriver> driver;
+  std::shared_ptr<const GpuDriver> driver;
   int device = 0;
-  CudaDriver::Context context = nullptr;
+  GpuDriver::Context context = nullptr;
   std::atomic<bool> lost{false};
 
-  Shared(std::shared_ptr<const CudaDriver> used, int index)
+  Shared(std::shared_ptr<const GpuDriver> used, int index)
       : driver(std::move(used)), device(index) {
     if (const Result result = driver->retain_context(&context, device); result != 0)
-      throw Error(Code::kDevice,
-                  fmt::format("no context on cuda:{}: {}", index, driver->error_text(result)));
+      throw Error(Code::kDevice, fmt::format("no context on {}:{}: {}", driver->backend, index,
+                                             driver->error_text(result)));
   }
   ~Shared() { driver->release_context(device); }
   Shared(const Shared&) = delete;
@@ -73,8 +63,8 @@ class Current {
   Current& operator=(const Current&) = delete;
 
  private:
-  const CudaDriver& driver_;
-  CudaDriver::Context before_ = nullptr;
+  const GpuDriver& driver_;
+  GpuDriver::Context before_ = nullptr;
   bool switched_ = false;
 };
 
@@ -101,25 +91,26 @@ void check(Shared& shared, Result result, const char* what) {
   throw Error(Code::kDevice, fmt::format("{}: {}", what, describe(shared, result)));
 }
 
-class CudaModule final : public Module {
+class GpuModule final : public Module {
  public:
-  CudaModule(std::shared_ptr<Shared> shared, const Binary& binary,
-             std::span<const std::string> entries)
+  GpuModule(std::shared_ptr<Shared> shared, const Binary& binary,
+            std::span<const std::string> entries)
       : shared_(std::move(shared)) {
     const Current current(*shared_);
     const GpuCode code = unpack_gpu_code(binary.code);
-    const CudaDriver& driver = *shared_->driver;
+    const GpuDriver& driver = *shared_->driver;
     std::string log;
-    Result result = code.code.empty() ? kNoBinaryForGpu : load(code.code, &log);
-    // Machine code of another architecture, or for a driver that runs only text.
-    if ((result == kNoBinaryForGpu || result == kInvalidImage || result == kInvalidSource) &&
-        !code.ptx.empty())
-      result = load(code.ptx, &log);
+    Result result = kNoBinaryForGpu;
+    // Machine code of another architecture, or for a driver that runs only text, isn't the end.
+    for (const std::string_view image : driver.images(code))
+      if (!image.empty() &&
+          (result == kNoBinaryForGpu || result == kInvalidImage || result == kInvalidSource))
+        result = driver.load_module(&module_, image.data(), &log);
     if (result != 0)
       throw Error(Code::kDevice, fmt::format("can't load code for {}: {}; {}", binary.target,
                                              describe(*shared_, result), log));
     for (const std::string& entry : entries) {
-      CudaDriver::Function function = nullptr;
+      GpuDriver::Function function = nullptr;
       if (driver.module_function(&function, module_, ("hone_" + entry).c_str()) != 0) {
         driver.unload_module(module_);
         throw Error(Code::kDevice,
@@ -129,13 +120,12 @@ class CudaModule final : public Module {
       // Once, here: a launch may then ask for all that the device has.
       int fixed = 0;
       driver.function_attribute(&fixed, kSharedBytes, function);
-      driver.set_function_attribute(
-          function, kMaxDynamicShared,
-          attribute(driver, cuda_attribute::kSharedOptIn, shared_->device) - fixed);
+      driver.allow_dynamic_shared(
+          function, driver.attribute(driver.max_shared_attribute, shared_->device) - fixed);
       functions_.push_back(function);
     }
   }
-  ~CudaModule() override {
+  ~GpuModule() override {
     const Current current(*shared_);
     shared_->driver->unload_module(module_);
   }
@@ -162,15 +152,6 @@ class CudaModule final : public Module {
   }
 
  private:
-  Result load(const std::string& image, std::string* log) {
-    log->assign(kLogBytes, '\0');
-    int options[] = {kErrorLog, kErrorLogBytes};
-    void* values[] = {log->data(), reinterpret_cast<void*>(log->size())};
-    const Result result = shared_->driver->load_module(&module_, image.c_str(), 2, options, values);
-    log->resize(std::min(log->find('\0'), log->size()));
-    return result;
-  }
-
   bool refuse(Result result) noexcept {
     failure = result;
     if (ends_context(result)) shared_->lost = true;
@@ -194,21 +175,21 @@ class CudaModule final : public Module {
   }
 
   std::shared_ptr<Shared> shared_;  // a module may outlive its device
-  CudaDriver::Module module_ = nullptr;
-  std::vector<CudaDriver::Function> functions_;
+  GpuDriver::Module module_ = nullptr;
+  std::vector<GpuDriver::Function> functions_;
 };
 
-class CudaDevice final : public Device {
+class GpuDevice final : public Device {
  public:
-  CudaDevice(std::shared_ptr<const CudaDriver> driver, int index, const GpuArch& arch)
+  GpuDevice(std::shared_ptr<const GpuDriver> driver, int index, DeviceIdentity identity,
+            Target target)
       : shared_(std::make_shared<Shared>(std::move(driver), index)),
-        identity_(cuda_identity(*shared_->driver, index)),
-        target_(gpu_target(arch, identity_.units,
-                           attribute(*shared_->driver, cuda_attribute::kL2Bytes, index))) {}
+        identity_(std::move(identity)),
+        target_(std::move(target)) {}
 
-  ~CudaDevice() override {
+  ~GpuDevice() override {
     const Current current(*shared_);
-    for (CudaDriver::Event event : events_)
+    for (GpuDriver::Event event : events_)
       if (event != nullptr) shared_->driver->destroy_event(event);
   }
 
@@ -221,12 +202,12 @@ class CudaDevice final : public Device {
       throw Error(Code::kDevice, fmt::format("code for {} does not run on {}; build it for this "
                                              "device",
                                              binary.target, target_.text()));
-    return std::make_unique<CudaModule>(shared_, binary, entries);
+    return std::make_unique<GpuModule>(shared_, binary, entries);
   }
 
   void* allocate(std::size_t bytes) override {
     const Current current(*shared_);
-    CudaDriver::Pointer address = 0;
+    GpuDriver::Pointer address = 0;
     check(*shared_, shared_->driver->allocate(&address, std::max<std::size_t>(bytes, 1)),
           fmt::format("allocating {} bytes on {}", bytes, identity_.name).c_str());
     return reinterpret_cast<void*>(address);
@@ -273,8 +254,8 @@ class CudaDevice final : public Device {
   // Between two events in the default stream: what the host does meanwhile doesn't count.
   double time(const std::function<void()>& work, int repeats) override {
     const Current current(*shared_);
-    const CudaDriver& driver = *shared_->driver;
-    for (CudaDriver::Event& event : events_)
+    const GpuDriver& driver = *shared_->driver;
+    for (GpuDriver::Event& event : events_)
       if (event == nullptr) check(*shared_, driver.create_event(&event, 0), "making an event");
     check(*shared_, driver.record_event(events_[0], nullptr), "recording an event");
     for (int i = 0; i < repeats; ++i) work();
@@ -288,7 +269,7 @@ class CudaDevice final : public Device {
   Ceilings measure_ceilings(std::chrono::duration<double> budget) override {
     const Current current(*shared_);
     if (!shared_->driver->simulated())
-      return measure_cuda_ceilings(*this, *shared_->driver, budget);
+      return shared_->driver->measure_ceilings(*this, *shared_->driver, budget);
     // The simulator's times come from figures on paper, so its ceilings do as well.
     const std::string text = text_of([this](char* to, std::size_t bytes) {
       return shared_->driver->simulator_ceilings(to, bytes, shared_->device);
@@ -305,69 +286,15 @@ class CudaDevice final : public Device {
   std::shared_ptr<Shared> shared_;
   DeviceIdentity identity_;
   Target target_;
-  std::array<CudaDriver::Event, 2> events_{};
+  std::array<GpuDriver::Event, 2> events_{};
 };
-
-// The product's number: from the driver where it tells, else from the bus.
-std::string pci_device(const CudaDriver& driver, int index) {
-  if (const int id = attribute(driver, cuda_attribute::kPciDevice, index); id > 0)
-    return fmt::format("{:04x}", (static_cast<unsigned>(id) >> 16) & 0xFFFF);
-  char bus[32] = "";
-  if (driver.device_bus(bus, sizeof bus, index) != 0) return "";
-  std::string address = bus;
-  std::transform(address.begin(), address.end(), address.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  std::ifstream file("/sys/bus/pci/devices/" + address + "/device");
-  std::string id;
-  file >> id;
-  return id.starts_with("0x") ? id.substr(2) : id;
-}
 
 }  // namespace
 
-DeviceIdentity cuda_identity(const CudaDriver& driver, int index) {
-  DeviceIdentity identity;
-  identity.backend = "cuda";
-  const int major = attribute(driver, cuda_attribute::kMajor, index);
-  const int minor = attribute(driver, cuda_attribute::kMinor, index);
-  const GpuArch* arch = nvidia_arch(major, minor);
-  identity.arch = arch == nullptr ? fmt::format("sm_{}{}", major, minor) : arch->name;
-  identity.units = attribute(driver, cuda_attribute::kUnits, index);
-  std::size_t bytes = 0;
-  driver.device_memory(&bytes, index);
-  identity.memory_bytes = static_cast<std::int64_t>(bytes);
-  char name[128] = "";
-  driver.device_name(name, sizeof name, index);
-  identity.name = name;
-  int version = 0;
-  driver.driver_version(&version);
-  const int clock = attribute(driver, cuda_attribute::kClockKhz, index) / 1000;
-  identity.driver =
-      fmt::format("{}CUDA {}.{}, {} MHz", driver.simulated() ? "Hone's stand-in for " : "",
-                  version / 1000, version % 1000 / 10, clock);
-  identity.vendor = driver.simulated() ? kSimulated : "NVIDIA";
-  identity.model = driver.simulated() ? identity.name.substr(0, identity.name.find(" ("))
-                                      : pci_device(driver, index);
-  if (identity.model.empty()) identity.model = identity.name;
-  for (char& c : identity.model)
-    if (c == ' ' || c == '/') c = '-';
-  return identity;
-}
-
-std::unique_ptr<Device> open_cuda_device(std::shared_ptr<const CudaDriver> driver, int index) {
-  int count = 0;
-  driver->device_count(&count);
-  if (index >= count)
-    throw Error(Code::kNotFound, fmt::format("no device cuda:{}; the driver {} shows {}", index,
-                                             driver->path, count));
-  const int major = attribute(*driver, cuda_attribute::kMajor, index);
-  const int minor = attribute(*driver, cuda_attribute::kMinor, index);
-  const GpuArch* arch = nvidia_arch(major, minor);
-  if (arch == nullptr)
-    throw Error(Code::kUnsupported,
-                fmt::format("cuda:{} has compute capability {}.{}, for which there is no target",
-                            index, major, minor));
-  return std::make_unique<CudaDevice>(std::move(driver), index, *arch);
+std::unique_ptr<Device> open_gpu_device(std::shared_ptr<const GpuDriver> driver, int index,
+                                        DeviceIdentity identity, Target target) {
+  return std::make_unique<GpuDevice>(std::move(driver), index, std::move(identity),
+                                     std::move(target));
 }
 
 }  // namespace hone
