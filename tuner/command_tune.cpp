@@ -37,22 +37,19 @@ void parse_shard(const std::string& text, TuneOptions* options) {
 }
 
 nlohmann::ordered_json json_of(const Trial& trial) {
-  nlohmann::ordered_json object = {{"kind", "trial"},
-                                   {"problem", trial.problem},
-                                   {"variant", trial.variant},
-                                   {"config", trial.config},
-                                   {"status", to_text(trial.status)},
-                                   {"median_ns", trial.median_ns},
-                                   {"spread", trial.spread},
-                                   {"samples", trial.samples},
-                                   {"error", trial.error},
-                                   {"compile_ms", trial.compile_ms}};
+  nlohmann::ordered_json object = {
+      {"kind", "trial"},        {"problem", trial.problem},        {"variant", trial.variant},
+      {"config", trial.config}, {"status", to_text(trial.status)}, {"median_ns", trial.median_ns},
+      {"spread", trial.spread}, {"samples", trial.samples},        {"error", trial.error},
+      {"timed", trial.timed},   {"compile_ms", trial.compile_ms}};
+  if (!trial.figures.empty()) object["figures"] = nlohmann::ordered_json::parse(trial.figures);
   if (!trial.reason.empty()) object["reason"] = trial.reason;
   return object;
 }
 
-nlohmann::ordered_json json_of(const Outcome& outcome) {
+nlohmann::ordered_json json_of(const Outcome& outcome, bool modelled) {
   nlohmann::ordered_json object = {{"kind", "winner"}, {"problem", outcome.task.problem.text()}};
+  if (modelled) object["modelled"] = true;
   if (!outcome.winner) {
     object["status"] = "none";
     object["reason"] = outcome.note;
@@ -78,12 +75,13 @@ nlohmann::ordered_json json_of(const Outcome& outcome) {
   return object;
 }
 
-std::string line_of(const Outcome& outcome) {
+std::string line_of(const Outcome& outcome, bool modelled) {
   const std::string problem = outcome.task.problem.text();
   if (!outcome.winner) return fmt::format("{}: {}", problem, outcome.note);
   const Trial& winner = *outcome.winner;
   const auto time = static_cast<double>(winner.final_ns > 0 ? winner.final_ns : winner.median_ns);
-  std::string text = fmt::format("{}: {} {}", problem, time_text(time * 1e-9), winner.variant);
+  std::string text = fmt::format("{}: {}{} {}", problem, time_text(time * 1e-9),
+                                 modelled ? " (modelled)" : "", winner.variant);
   if (outcome.default_ns > 0)
     text += fmt::format(", {:.2f}x the default", static_cast<double>(outcome.default_ns) / time);
   return text + fmt::format(", {} trials{}", outcome.trials, outcome.fresh ? "" : " (known)");
@@ -150,6 +148,7 @@ int run(const Words& words) {
   for (int signal : {SIGINT, SIGTERM, SIGHUP})
     std::signal(signal, [](int) { Evaluator::interrupt(); });
 
+  const bool modelled = evaluator.device().identity().simulated();
   ProgressLine display(line.json() ? stderr : stdout);
   std::int64_t made = 0;
   TuneProgress progress;
@@ -159,9 +158,9 @@ int run(const Words& words) {
   };
   progress.problem = [&](const Outcome& outcome) {
     if (line.json())
-      print_json(json_of(outcome));
+      print_json(json_of(outcome, modelled));
     else
-      display.line(line_of(outcome));
+      display.line(line_of(outcome, modelled));
   };
   progress.status = [&](const std::string& what, std::size_t done, std::size_t all, double left_s) {
     const std::string left = left_s < 0 ? "" : fmt::format(", {:.0f} s left", left_s);
@@ -174,6 +173,9 @@ int run(const Words& words) {
   for (const Outcome& outcome : outcomes) without += !outcome.winner;
   if (!line.json()) {
     print_outcomes(stdout, outcomes, tasks);
+    if (modelled)
+      fmt::print("\nAll times are modelled: {} is simulated, and nothing here was measured.\n",
+                 evaluator.device().identity().name);
     fmt::print("\n{} trials made; results in {}\n", made, database.file().string());
   }
   if (Evaluator::interrupted()) {

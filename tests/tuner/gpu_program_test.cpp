@@ -1,0 +1,138 @@
+// The commands on GPU targets, on the stand-in driver.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "codegen/error.h"
+#include "runtime/backends/rtc.h"
+#include "tests/tuner/program.h"
+
+namespace hone {
+namespace {
+
+using ::testing::HasSubstr;
+using Json = nlohmann::json;
+
+const std::string kProblem = "softmax:rows=3,cols=100";
+
+class GpuProgram : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    try {
+      find_rtc("nvrtc");
+    } catch (const Error& error) {
+      GTEST_SKIP() << error.what();
+    }
+  }
+  std::string db() const { return (scratch_ / "t.db").string(); }
+  Scratch scratch_;
+};
+
+TEST_F(GpuProgram, BuildTellsWhatTheCompilerSaidAndGoesOnFromThere) {
+  const std::vector<std::string> words = {"build", kProblem, "--target", "cuda/sm_80",
+                                          "--db",  db(),     "--json",   "--samples",
+                                          "2",     "-j",     "2"};
+  Program first(words);
+  const std::vector<Json> built = first.objects();
+  ASSERT_EQ(first.wait(), 0) << first.errors();
+  ASSERT_GT(built.size(), 1u);
+  for (const Json& one : built) {
+    EXPECT_EQ(one.at("status"), "built");
+    EXPECT_EQ(one.at("target"), "cuda/sm_80");
+    EXPECT_GT(one.at("registers").get<int>(), 4);
+    EXPECT_GE(one.at("spills").get<int>(), 0);
+    EXPECT_GT(one.at("occupancy").get<double>(), 0);
+    EXPECT_LE(one.at("occupancy").get<double>(), 1);
+    EXPECT_GT(one.at("bytes").get<int>(), 1000);
+    EXPECT_FALSE(one.at("known").get<bool>());
+  }
+  Program second(words);
+  const std::vector<Json> again = second.objects();
+  ASSERT_EQ(second.wait(), 0) << second.errors();
+  ASSERT_EQ(again.size(), built.size());
+  for (const Json& one : again) {
+    EXPECT_TRUE(one.at("known").get<bool>());
+    EXPECT_GT(one.at("registers").get<int>(), 4);
+  }
+}
+
+TEST_F(GpuProgram, BuildRefusesAnArchitectureThatNobodyKnows) {
+  Program program({"build", kProblem, "--target", "cuda/sm_70", "--db", db()});
+  EXPECT_EQ(program.wait(), 2);
+  EXPECT_THAT(program.errors(), HasSubstr("sm_70"));
+}
+
+TEST_F(GpuProgram, CheckRunsOnTheSimulatorOfThatTarget) {
+  for (const char* target : {"cuda/sm_75", "cuda/sm_90a"}) {
+    Program program({"check", kProblem, "--target", target, "--samples", "1", "--json"});
+    const std::vector<Json> checked = program.objects();
+    EXPECT_EQ(program.wait(), 0) << program.errors();
+    ASSERT_GT(checked.size(), 0u) << target;
+    for (const Json& one : checked) {
+      EXPECT_TRUE(one.at("pass").get<bool>()) << one;
+      EXPECT_EQ(one.at("ran_on"), "simulator");
+      EXPECT_GT(one.at("counters").at("instructions").get<double>(), 0);
+    }
+  }
+}
+
+TEST_F(GpuProgram, CheckTellsOfALaunchThatFailedAndGoesOn) {
+  Program program({"check", kProblem, "--target", "cuda/sm_80", "--samples", "0", "--json"},
+                  {"HONE_SIM_FAULT=launch@1"});
+  const std::vector<Json> checked = program.objects();
+  EXPECT_EQ(program.wait(), 1);
+  ASSERT_GT(checked.size(), 0u);
+  for (const Json& one : checked) {
+    EXPECT_EQ(one.at("status"), "launch_failed") << one;
+    EXPECT_THAT(one.at("reason").get<std::string>(), HasSubstr("CUDA_ERROR_ILLEGAL_ADDRESS"));
+  }
+}
+
+TEST_F(GpuProgram, CheckSurvivesADriverThatTakesNoCode) {
+  Program program({"check", kProblem, "--target", "cuda/sm_80", "--samples", "0", "--json"},
+                  {"HONE_SIM_FAULT=arch"});
+  const std::vector<Json> checked = program.objects();
+  EXPECT_EQ(program.wait(), 1);
+  ASSERT_GT(checked.size(), 0u);
+  for (const Json& one : checked)
+    EXPECT_THAT(one.at("reason").get<std::string>(), HasSubstr("CUDA_ERROR_NO_BINARY_FOR_GPU"));
+}
+
+TEST_F(GpuProgram, TuneSaysThatItsTimesAreModelledAndGoesOnFromThere) {
+  const std::vector<std::string> words = {"tune", kProblem,   "--device", "cuda:0", "--db",
+                                          db(),   "--trials", "3",        "--json"};
+  const std::vector<std::string> environment = {"HONE_CUDA_DRIVER=standin", "HONE_SIM_DEVICE=a100"};
+  Program first(words, environment);
+  std::size_t trials = 0, winners = 0;
+  for (const Json& one : first.objects()) {
+    if (one.at("kind") == "winner") {
+      ++winners;
+      EXPECT_EQ(one.at("status"), "ok") << one;
+      EXPECT_TRUE(one.at("modelled").get<bool>());
+    } else {
+      ++trials;
+      EXPECT_THAT(one.at("timed").get<std::string>(), HasSubstr("modelled")) << one;
+    }
+  }
+  ASSERT_EQ(first.wait(), 0) << first.errors();
+  EXPECT_EQ(trials, 3u);
+  EXPECT_EQ(winners, 1u);
+
+  Program second(words, environment);
+  for (const Json& one : second.objects()) EXPECT_EQ(one.at("kind"), "winner");
+  EXPECT_EQ(second.wait(), 0) << second.errors();
+}
+
+TEST_F(GpuProgram, DevicesShowsEveryGpuThatIsStoodInFor) {
+  Program program({"devices", "--json"}, {"HONE_CUDA_DRIVER=standin", "HONE_SIM_DEVICE=h100,t4"});
+  std::vector<std::string> found;
+  for (const Json& one : program.objects())
+    if (one.at("backend") == "cuda") {
+      found.push_back(one.at("arch"));
+      EXPECT_EQ(one.at("vendor"), "simulated");
+    }
+  EXPECT_EQ(program.wait(), 0);
+  EXPECT_THAT(found, ::testing::ElementsAre("sm_90a", "sm_75"));
+}
+
+}  // namespace
+}  // namespace hone
