@@ -5,6 +5,7 @@
 #include <set>
 
 #include "codegen/error.h"
+#include "tuner/check_kernel.h"
 #include "tuner/command.h"
 #include "tuner/evaluator.h"
 #include "tuner/figures.h"
@@ -46,7 +47,7 @@ std::string device_for(const std::string& target) {
 }
 
 int run(const Words& words) {
-  CommandLine line("hone check PROBLEM... | --model MODEL [options]",
+  CommandLine line("hone check PROBLEM... | --model MODEL | --ptx FILE --launch SPEC [options]",
                    "Compiles, runs and checks variants against their operator's reference: the "
                    "start config, the first and last\n"
                    "of the space, and seeded samples, or the one config given. Times nothing and "
@@ -62,9 +63,26 @@ int run(const Words& words) {
              "random configs per variant");
   line.add()("seed", po::value<std::uint64_t>()->value_name("N")->default_value(1),
              "of inputs and samples");
+  line.add()("ptx", po::value<std::string>()->value_name("FILE"),
+             "a kernel of your own instead: run once as --launch says, and watched");
+  line.add()("source", po::value<std::string>()->value_name("FILE"),
+             "the same for CUDA C++, which is compiled for the target first");
+  line.add()("launch", po::value<std::string>()->value_name("SPEC"),
+             "as in \"saxpy<<<4, 256>>>(out f32[1024], f32[1024]=index, 2.5f, 1024)\": buffers "
+             "hold drawn numbers, the index, or a number; `out` ones nothing");
   line.add_templates();
   line.add_json();
   if (!line.parse(words)) return 0;
+  if (line.has("ptx") || line.has("source")) {
+    if (!line.has("launch"))
+      throw Error(Code::kUsage, "a kernel of your own needs --launch; see --help");
+    const bool ptx = line.has("ptx");
+    const std::string device = line.get<std::string>("device");
+    return check_kernel(
+        {line.get<std::string>(ptx ? "ptx" : "source"), ptx, line.get<std::string>("launch"),
+         line.has("target") ? line.get<std::string>("target") : "",
+         device.starts_with("cuda") ? device : "", line.get<std::uint64_t>("seed"), line.json()});
+  }
   const Catalog catalog = line.catalog();
   const std::vector<Task> tasks = tasks_of(line, catalog);
   const auto seed = line.get<std::uint64_t>("seed");

@@ -112,7 +112,7 @@ HONE_PACK(x) { for (i64 i = 0; i < a.n; ++i) to[i] = from[a.n - 1 - i]; }
   EXPECT_THAT(y, testing::ElementsAre(0.5F, 1.0F, 1.5F));
   const char from[3] = {'a', 'b', 'c'};
   char to[3] = {};
-  ASSERT_TRUE(module->pack(1, slots, 4, from, to, nullptr));
+  ASSERT_TRUE(module->pack(1, slots, 4, from, to, 3, nullptr));
   EXPECT_THAT(to, testing::ElementsAre('c', 'b', 'a'));
 }
 
@@ -126,7 +126,7 @@ TEST_F(CpuBackendTest, RefusesALaunchThatIsNoLaunch) {
   EXPECT_THAT(device_->last_error(), HasSubstr("positive"));
   EXPECT_FALSE(module->run({0, slots, 2, {1, 1, 1}, 0}, nullptr));
   EXPECT_FALSE(module->run({0, slots, 2, {std::int64_t{1} << 40, 1 << 20, 1 << 20}, 1}, nullptr));
-  EXPECT_FALSE(module->pack(7, slots, 2, nullptr, nullptr, nullptr));
+  EXPECT_FALSE(module->pack(7, slots, 2, nullptr, nullptr, 3, nullptr));
 }
 
 TEST_F(CpuBackendTest, KeepsModulesApart) {

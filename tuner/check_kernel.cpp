@@ -1,0 +1,166 @@
+#include "tuner/check_kernel.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cstring>
+
+#include "codegen/element.h"
+#include "codegen/error.h"
+#include "codegen/space.h"
+#include "runtime/backends/cuda_driver.h"
+#include "runtime/backends/gpu_code.h"
+#include "runtime/backends/gpu_launch.h"
+#include "runtime/own_files.h"
+#include "tuner/command.h"
+#include "tuner/launch_spec.h"
+#include "tuner/numbers.h"
+
+namespace hone {
+namespace {
+
+constexpr std::chrono::seconds kCompileLimit{60};
+constexpr std::int64_t kShown = 8;  // of an output's elements
+
+// "cuda/sm_80" of a text's .target line.
+std::string target_of(const std::string& ptx, const std::filesystem::path& file) {
+  const std::size_t at = ptx.find("\n.target");
+  const std::size_t name = at == std::string::npos ? at : ptx.find("sm_", at);
+  if (name == std::string::npos)
+    throw Error(Code::kUsage,
+                fmt::format("{}: no PTX text: it has no .target line", file.string()));
+  const std::string arch = ptx.substr(name, ptx.find_first_of(", \t\r\n", name) - name);
+  // Text for an architecture without a target of its own runs on the next higher one.
+  Backend& backend = *find_backend("cuda");
+  for (const std::string& one : {arch, arch + "a"})
+    if (backend.target(one)) return "cuda/" + one;
+  return "cuda/sm_80";
+}
+
+// Memory of one buffer argument.
+class Buffer {
+ public:
+  Buffer(Device& device, const LaunchArgument& argument, Random& random)
+      : device_(device), argument_(argument) {
+    const auto bytes = static_cast<std::size_t>(element_bytes(argument.element, argument.count));
+    memory_ = device.allocate(bytes);
+    if (argument.out) return;
+    std::vector<double> values(static_cast<std::size_t>(argument.count));
+    const bool real = argument.element.find('f') != std::string::npos;
+    for (std::size_t i = 0; i < values.size(); ++i)
+      values[i] = argument.fill == LaunchArgument::Fill::kIndex    ? static_cast<double>(i)
+                  : argument.fill == LaunchArgument::Fill::kNumber ? argument.number
+                  : real ? static_cast<double>(random() >> 40) / (1 << 23) - 1
+                         : static_cast<double>(random() % 100);
+    std::vector<std::byte> content(bytes);
+    encode(argument.element, values, content.data());
+    device.copy_in(memory_, content.data(), bytes);
+  }
+  ~Buffer() { device_.release(memory_); }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  void* memory() const { return memory_; }
+  bool out() const { return argument_.out; }
+  std::vector<double> first() const {
+    std::vector<double> values(static_cast<std::size_t>(std::min(kShown, argument_.count)));
+    std::vector<std::byte> content(static_cast<std::size_t>(
+        element_bytes(argument_.element, static_cast<std::int64_t>(values.size()))));
+    device_.copy_out(content.data(), memory_, content.size());
+    decode(argument_.element, content.data(), 0, values);
+    return values;
+  }
+
+ private:
+  Device& device_;
+  LaunchArgument argument_;
+  void* memory_ = nullptr;
+};
+
+std::uint64_t word_of(const LaunchArgument& argument) {
+  std::uint64_t word = 0;
+  if (argument.element == "s64") {
+    const auto value = static_cast<std::int64_t>(argument.number);
+    std::memcpy(&word, &value, sizeof value);
+    return word;
+  }
+  const double value[] = {argument.number};
+  encode(argument.element, value, reinterpret_cast<std::byte*>(&word));
+  return word;
+}
+
+}  // namespace
+
+int check_kernel(const KernelCheck& check) {
+  const LaunchSpec spec = parse_launch(check.launch);
+  const std::optional<std::string> text = read_file(check.file);
+  if (!text) throw Error(Code::kNotFound, fmt::format("can't read {}", check.file.string()));
+  const std::string wanted = !check.target.empty() ? check.target
+                             : check.ptx           ? target_of(*text, check.file)
+                                                   : "cuda/sm_80";
+  Backend& backend = *find_backend("cuda");
+  const std::size_t slash = wanted.find('/');
+  const auto target =
+      wanted.starts_with("cuda/") ? backend.target(wanted.substr(slash + 1)) : std::nullopt;
+  if (!target)
+    throw Error(Code::kUsage, fmt::format("--target '{}': kernels of your own run on cuda/sm_80 "
+                                          "and the like",
+                                          wanted));
+  std::string image = *text;
+  if (!check.ptx) {
+    Source source;
+    source.text = *text;
+    source.hash = hash_of(*text);
+    image = unpack_gpu_code(backend.compile(source, *target, kCompileLimit).code).ptx;
+  }
+  const std::unique_ptr<Device> device =
+      open_device(check.device.empty() ? backend.simulate(target->arch) : check.device);
+  const bool simulated = device->identity().simulated();
+
+  Random random(check.seed);
+  KernelLaunch launch{spec.kernel, spec.grid, spec.block, spec.shared_bytes, {}};
+  std::vector<std::unique_ptr<Buffer>> buffers;
+  for (const LaunchArgument& argument : spec.arguments) {
+    if (argument.buffer) {
+      buffers.push_back(std::make_unique<Buffer>(*device, argument, random));
+      launch.parameters.push_back(reinterpret_cast<std::uintptr_t>(buffers.back()->memory()));
+    } else {
+      launch.parameters.push_back(word_of(argument));
+    }
+  }
+  device->counters();
+  std::string reason;
+  try {
+    launch_kernel(*load_cuda_driver(), 0, image, launch);
+  } catch (const Error& error) {
+    if (error.code() != Code::kDevice) throw;
+    reason = error.what();
+  }
+  const Counters counters = device->counters();
+  nlohmann::ordered_json outputs = nlohmann::ordered_json::array();
+  if (reason.empty())
+    for (const auto& buffer : buffers)
+      if (buffer->out()) outputs.push_back(buffer->first());
+
+  if (check.json) {
+    nlohmann::ordered_json counted = nlohmann::ordered_json::object();
+    for (const auto& [name, value] : counters) counted[name] = value;
+    print_json({{"kernel", spec.kernel},
+                {"target", target->text()},
+                {"ran_on", simulated ? "simulator" : "device"},
+                {"pass", reason.empty()},
+                {"reason", reason},
+                {"outputs", outputs},
+                {"counters", counted}});
+  } else {
+    fmt::print("{} {} on {}\n", reason.empty() ? "ok  " : "FAIL", check.launch,
+               device->identity().name);
+    if (!reason.empty()) fmt::print("{}\n", reason);
+    for (const auto& output : outputs) fmt::print("  out: {} ...\n", output.dump());
+    for (const auto& [name, value] : counters)
+      if (value != 0) fmt::print("  {:<32}{:.0f}\n", name, value);
+  }
+  return reason.empty() ? 0 : 1;
+}
+
+}  // namespace hone
