@@ -64,9 +64,7 @@ class Memory {
     std::size_t bytes = 0;
     std::byte* data = nullptr;
     std::uint8_t* written =
-        nullptr;             // a byte each: not zero when written; nullptr: all count as written
-    void* shadow = nullptr;  // of the race detector; made on demand
-    std::size_t shadow_bytes = 0;
+        nullptr;  // a byte each: not zero when written; nullptr: all count as written
     std::size_t mapped = 0;
     bool own = false;
   };

@@ -121,6 +121,7 @@ Launch prepare(Driver& driver, void* handle, const unsigned grid[3], const unsig
 void execute(Driver& driver, const Launch& launch, Stream& stream) {
   Context& context = *stream.context;
   require(context.sticky == kSuccess, context.sticky);
+  driver.function(launch.function);  // a graph may outlive its modules
   inject(driver, context);
   sim::Result result;
   try {

@@ -1,0 +1,169 @@
+// What CUDA's device runtime gives to kernels: printf, assert, malloc's refusal.
+#include <fmt/format.h>
+
+#include <bit>
+#include <cstdio>
+#include <string>
+
+#include "runtime/simulator/warp.h"
+
+namespace hone::sim {
+namespace {
+
+constexpr std::size_t kLongestString = 4096, kMostOutput = std::size_t{1} << 20;
+
+std::uint64_t argument(const Warp& w, const Function::CallSite& site, std::size_t i, int lane) {
+  std::uint64_t value = 0;
+  if (i >= site.arguments.size()) return 0;
+  const auto& slot = site.arguments[i];
+  std::memcpy(&value,
+              w.local + static_cast<std::size_t>(lane) * w.run->body.local_bytes + slot.offset,
+              std::min<std::size_t>(slot.bytes, 8));
+  return value;
+}
+
+// Bytes at a generic address; false: not readable.
+bool read_bytes(const Warp& w, int lane, std::uint64_t address, void* to, std::size_t bytes) {
+  if ((address & kWindowMask) == kLocalWindow) {
+    const std::uint64_t offset = address & 0xffffffffu;
+    if (offset + bytes > w.run->body.local_bytes) return false;
+    std::memcpy(to, w.local + static_cast<std::size_t>(lane) * w.run->body.local_bytes + offset,
+                bytes);
+    return true;
+  }
+  if ((address & kWindowMask) == kSharedWindow) {
+    const std::uint64_t offset = address & 0xffffffffu;
+    if (offset + bytes > w.block->shared_bytes) return false;
+    std::memcpy(to, w.block->shared.get() + offset, bytes);
+    return true;
+  }
+  return w.run->memory.read(address, to, bytes);
+}
+
+std::string read_string(const Warp& w, int lane, std::uint64_t address) {
+  std::string text;
+  char c = 0;
+  while (text.size() < kLongestString && read_bytes(w, lane, address + text.size(), &c, 1) &&
+         c != '\0')
+    text += c;
+  return text;
+}
+
+std::string formatted(const Warp& w, int lane, const std::string& format, std::uint64_t arguments) {
+  std::string result;
+  std::uint64_t offset = 0;
+  for (std::size_t i = 0; i < format.size(); ++i) {
+    if (format[i] != '%') {
+      result += format[i];
+      continue;
+    }
+    std::string spec = "%";
+    bool wide = false;
+    ++i;
+    for (; i < format.size(); ++i) {
+      const char c = format[i];
+      if (c == 'l' || c == 'z' || c == 'j' || c == 't') {
+        wide = true;
+        continue;
+      }
+      if (c == 'h') continue;
+      if (c != '*') spec += c;
+      if (c == '%' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) break;
+      if (spec.size() > 24) break;
+    }
+    const char kind = spec.back();
+    if (kind == '%') {
+      result += '%';
+      continue;
+    }
+    char buffer[512];
+    const auto take = [&](std::size_t bytes) {
+      offset = (offset + bytes - 1) / bytes * bytes;
+      std::uint64_t value = 0;
+      read_bytes(w, lane, arguments + offset, &value, bytes);
+      offset += bytes;
+      return value;
+    };
+    spec.pop_back();
+    switch (kind) {
+      case 'd':
+      case 'i': {
+        const std::uint64_t value = take(wide ? 8 : 4);
+        std::snprintf(buffer, sizeof buffer, (spec + "lld").c_str(),
+                      wide ? static_cast<long long>(value)
+                           : static_cast<long long>(static_cast<std::int32_t>(value)));
+        break;
+      }
+      case 'u':
+      case 'x':
+      case 'X':
+      case 'o':
+        std::snprintf(buffer, sizeof buffer, (spec + "ll" + kind).c_str(),
+                      static_cast<unsigned long long>(take(wide ? 8 : 4)));
+        break;
+      case 'c':
+        std::snprintf(buffer, sizeof buffer, (spec + "c").c_str(), static_cast<int>(take(4)));
+        break;
+      case 'p':
+        std::snprintf(buffer, sizeof buffer, "0x%llx", static_cast<unsigned long long>(take(8)));
+        break;
+      case 's':
+        std::snprintf(buffer, sizeof buffer, (spec + "s").c_str(),
+                      read_string(w, lane, take(8)).c_str());
+        break;
+      case 'f':
+      case 'F':
+      case 'e':
+      case 'E':
+      case 'g':
+      case 'G':
+      case 'a':
+      case 'A':
+        std::snprintf(buffer, sizeof buffer, (spec + kind).c_str(), std::bit_cast<double>(take(8)));
+        break;
+      default:
+        buffer[0] = '\0';
+        break;
+    }
+    result += buffer;
+  }
+  return result;
+}
+
+}  // namespace
+
+bool call_builtin(Warp& w, const Instruction& in, std::string_view name,
+                  const Function::CallSite& site, std::uint32_t mask) {
+  const auto give = [&](int lane, std::uint64_t value) {
+    if (site.results.empty()) return;
+    const std::size_t at =
+        static_cast<std::size_t>(lane) * w.run->body.local_bytes + site.results[0].offset;
+    const std::size_t bytes = std::min<std::size_t>(site.results[0].bytes, 8);
+    std::memcpy(w.local + at, &value, bytes);
+    if (w.local_written != nullptr) std::memset(w.local_written + at, 1, bytes);
+  };
+  if (name == "vprintf") {
+    for (std::uint32_t rest = mask; rest != 0; rest &= rest - 1) {
+      const int lane = std::countr_zero(rest);
+      std::string& output = w.run->result.output;
+      const std::string text = formatted(w, lane, read_string(w, lane, argument(w, site, 0, lane)),
+                                         argument(w, site, 1, lane));
+      if (output.size() + text.size() <= kMostOutput) output += text;
+      give(lane, text.size());
+    }
+    return true;
+  }
+  if (name == "__assertfail") {
+    const int lane = std::countr_zero(mask);
+    report(w, in, Finding::Kind::kTrap, lane, Space::kNone, 0,
+           fmt::format("assertion failed: {}:{}: {}: {}",
+                       read_string(w, lane, argument(w, site, 1, lane)), argument(w, site, 2, lane),
+                       read_string(w, lane, argument(w, site, 3, lane)),
+                       read_string(w, lane, argument(w, site, 0, lane))));
+    w.stop = true;
+    return true;
+  }
+  return false;
+}
+
+}  // namespace hone::sim

@@ -1,0 +1,43 @@
+// %tid.x and its kind: rows that hold the same for as long as a warp lives.
+#pragma once
+
+#include <string_view>
+
+namespace hone::sim {
+
+enum class Special : int {
+  kTidX,
+  kTidY,
+  kTidZ,
+  kNtidX,
+  kNtidY,
+  kNtidZ,
+  kCtaidX,
+  kCtaidY,
+  kCtaidZ,
+  kNctaidX,
+  kNctaidY,
+  kNctaidZ,
+  kLaneid,
+  kWarpid,
+  kNwarpid,
+  kSmid,
+  kNsmid,
+  kGridid,
+  kLanemaskEq,
+  kLanemaskLe,
+  kLanemaskLt,
+  kLanemaskGe,
+  kLanemaskGt,
+  kDynamicSharedSize,
+  kTotalSharedSize,
+  kZero,
+  kOne,
+  kDynamicSharedBase,  // where dynamic shared memory begins: depends on the kernel that runs
+  kClock,              // read anew each time
+};
+
+// "%tid.x" -> special, or -1.
+int find_special(std::string_view name);
+
+}  // namespace hone::sim
