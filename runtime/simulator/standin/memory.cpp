@@ -330,6 +330,19 @@ HONE_DRIVER Status cuMemAdvise(DevicePointer, std::size_t, int, int) {
   return call([](Driver& driver) { driver.current(); });
 }
 
+namespace {
+struct Location {
+  int type, id;
+};
+}  // namespace
+HONE_DRIVER Status cuMemPrefetchAsync_v2(DevicePointer, std::size_t, Location, unsigned,
+                                         void* stream) {
+  return call([&](Driver& driver) { driver.stream(stream); });
+}
+HONE_DRIVER Status cuMemAdvise_v2(DevicePointer, std::size_t, int, Location) {
+  return call([](Driver& driver) { driver.current(); });
+}
+
 HONE_DRIVER Status cuPointerGetAttribute(void* data, int attribute, DevicePointer address) {
   return call([&](Driver& driver) {
     Context& context = driver.current();
