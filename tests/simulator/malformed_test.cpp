@@ -186,5 +186,26 @@ TEST(DamagedPtx, TheErrorNamesTheLineAndWhatIsWrong) {
   EXPECT_THAT(message(""), HasSubstr("ptx line 1"));
 }
 
+// PTX that the simulator lacks stops only the kernels that hold it, and it is named.
+TEST(UnsupportedPtx, IsNamedWithItsLineWhenItsKernelRuns) {
+  const std::string ptx =
+      ".version 8.0\n.target sm_90a\n.address_size 64\n.visible .entry "
+      "first()\n{\nwgmma.fence.sync.aligned;\nret;\n}\n"
+      ".visible .entry second()\n{\nret;\n}\n";
+  sim::Memory memory(1 << 20, true);
+  const sim::Module module(ptx, *sim::find_gpu("sm_90"), memory);
+  const auto run = [&](const char* name) {
+    sim::Launch launch;
+    launch.kernel = module.kernel(name);
+    return sim::run(memory, module, launch, {});
+  };
+  EXPECT_THAT(module.kernel("first")->unsupported,
+              testing::AllOf(testing::HasSubstr("ptx line 6"),
+                             testing::HasSubstr("wgmma.fence.sync.aligned")));
+  EXPECT_THROW(run("first"), Error);
+  EXPECT_EQ(module.kernel("second")->unsupported, "");
+  EXPECT_TRUE(run("second").ok());
+}
+
 }  // namespace
 }  // namespace hone::test
