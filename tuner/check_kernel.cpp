@@ -109,8 +109,11 @@ int check_kernel(const KernelCheck& check) {
   std::string image = *text;
   if (!check.ptx) {
     Source source;
-    source.text = *text;
-    source.hash = hash_of(*text);
+    // Findings name the user's own file and lines.
+    std::error_code ignored;
+    source.text = fmt::format("#line 1 \"{}\"\n{}",
+                              std::filesystem::absolute(check.file, ignored).string(), *text);
+    source.hash = hash_of(source.text);
     image = unpack_gpu_code(backend.compile(source, *target, kCompileLimit).code).ptx;
   }
   const std::unique_ptr<Device> device =

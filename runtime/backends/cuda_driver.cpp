@@ -95,8 +95,10 @@ std::shared_ptr<const GpuDriver> load(const std::string& path) {
     return fmt::format("{}: {}", name == nullptr ? fmt::format("CUDA error {}", result) : name,
                        text == nullptr ? "unknown" : text);
   };
-  driver->images = [](const GpuCode& code) {
-    return std::vector<std::string_view>{code.code, code.ptx};
+  // The stand-in runs the text, and complains of anything else.
+  driver->images = [simulated = driver->simulated()](const GpuCode& code) {
+    return simulated ? std::vector<std::string_view>{code.ptx}
+                     : std::vector<std::string_view>{code.code, code.ptx};
   };
   driver->measure_ceilings = measure_gpu_ceilings;
   if (const Result result = driver->init(0); result != 0)
