@@ -1,5 +1,4 @@
-// GPU variants without a GPU: their spaces and launches on every architecture, and what stand-in
-// devices make of them where their compilers are installed.
+// GPU variants without a GPU or a compiler: their spaces and launches on every architecture.
 #include <gtest/gtest.h>
 
 #include "codegen/space.h"
