@@ -240,8 +240,9 @@ void count_global(Run& run, const Access& access, bool write) {
   Counters& c = run.result.counters;
   std::array<std::uint64_t, 2 * kLanes> sectors;
   const std::uint32_t count = distinct_sectors(access, sectors);
-  const std::uint64_t ideal =
-      (static_cast<std::uint64_t>(lanes) * access.bytes + kSector - 1) / kSector;
+  // Lanes that read the same bytes need fewer than the bytes they ask for.
+  const std::uint64_t ideal = std::min<std::uint64_t>(
+      count, (static_cast<std::uint64_t>(lanes) * access.bytes + kSector - 1) / kSector);
   (write ? c.global_store_bytes : c.global_load_bytes) +=
       static_cast<std::uint64_t>(lanes) * access.bytes;
   (write ? c.global_store_sectors : c.global_load_sectors) += count;

@@ -46,7 +46,8 @@ void ldmatrix(Warp& w, const Instruction& in, std::uint32_t mask) {
   const std::uint32_t count = in.aux & 0xff;
   const bool transposed = (in.aux & kTransposed) != 0;
   for (std::uint32_t m = 0; m < count; ++m) {
-    alignas(64) std::uint16_t tile[8][8];
+    // A row whose lane isn't there is nobody's.
+    alignas(64) std::uint16_t tile[8][8] = {};
     std::uint32_t undefined = 0;
     for (std::size_t r = 0; r < 8; ++r) {
       if ((rows.mask >> (8 * m + r) & 1) != 0) std::memcpy(tile[r], rows.data[8 * m + r], 16);
@@ -62,6 +63,11 @@ void ldmatrix(Warp& w, const Instruction& in, std::uint32_t mask) {
       bool written[8][8];
       bool all = true;
       for (std::size_t r = 0; r < 8; ++r) {
+        if ((rows.mask >> (8 * m + r) & 1) == 0) {
+          all = false;
+          for (bool& x : written[r]) x = false;
+          continue;
+        }
         const std::uint8_t* marks = rows.written[8 * m + r];
         std::uint64_t words[2];
         std::memcpy(words, marks, 16);
@@ -97,6 +103,7 @@ void stmatrix(Warp& w, const Instruction& in, std::uint32_t mask) {
       for (std::uint32_t e = 0; e < 2; ++e) {
         const std::uint32_t r = transposed ? lane % 4 * 2 + e : lane / 4,
                             c = transposed ? lane / 4 : lane % 4 * 2 + e;
+        if ((rows.mask >> (8 * m + r) & 1) == 0) continue;
         const auto half = static_cast<std::uint16_t>(s[lane] >> (16 * e));
         std::memcpy(rows.data[8 * m + r] + 2 * c, &half, 2);
         if (rows.written[8 * m + r] != nullptr && w.checked)

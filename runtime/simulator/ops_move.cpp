@@ -18,7 +18,7 @@ void mov_predicate(Warp& w, const Instruction& in, std::uint32_t mask) {
 }
 
 void mov_clock(Warp& w, const Instruction& in, std::uint32_t mask) {
-  const std::uint64_t now = w.run->executed;
+  const std::uint64_t now = w.run->executed + 1;  // never 0, as on a GPU
   for (int i = 0; i < kLanes; ++i) {
     if ((mask >> i & 1) == 0) continue;
     if ((in.aux & 1) != 0) {

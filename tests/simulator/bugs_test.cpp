@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <fstream>
 #include <map>
+#include <ostream>
 #include <set>
 
 #include "tests/simulator/support/direct.h"
@@ -24,6 +25,8 @@ struct Bug {
   Geometry geometry{.block = {128, 1, 1}};
   bool async = false;  // needs sm_80
 };
+
+void PrintTo(const Bug& bug, std::ostream* out) { *out << bug.kernel; }
 
 const Geometry kBlocks{.grid = {4, 1, 1}, .block = {64, 1, 1}};
 const Geometry kWarp{.block = {32, 1, 1}};

@@ -93,11 +93,11 @@ KERNEL counter_read_without_barrier(const float *in, float *out, int n) {
   __syncthreads();
   if (in[t] > 0) atomicAdd(&count, 1);  // <-
   BUG_OR(, __syncthreads());
-  out[t] = static_cast<float>(*reinterpret_cast<volatile int *>(&count));  // <-
+  out[t] = static_cast<float>(count);  // <-
 }
 
 KERNEL exchange_without_syncwarp(const float *in, float *out, int n) {
-  __shared__ volatile float values[128];
+  __shared__ float values[128];
   const int t = threadIdx.x;
   values[t] = in[t];  // <-
   BUG_OR(, __syncwarp());
@@ -251,7 +251,7 @@ KERNEL stage_overwritten_by_a_copy(const float *in, float *out, int n) {
     __syncthreads();
     BUG_OR(, sum += stages[step % 2][127 - t]);
     BUG_OR(, __syncthreads());
-    if (step + 1 < steps) copy_async(&stages[BUG_OR(step, step + 1) % 2][t], in + (step + 1) * 128 + t);
+    if (step + 1 < steps) copy_async(&stages[(BUG_OR(step, step + 1)) % 2][t], in + (step + 1) * 128 + t);
     COMMIT();
     BUG_OR(sum += stages[step % 2][127 - t], );  // <-
   }
@@ -270,15 +270,15 @@ KERNEL copy_out_of_bounds(const float *in, float *out, int n) {
 }
 
 __device__ void load_matrix(u32 address, u32 *r) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"  // <-*
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-               : "r"(address));
+               : "r"(address));  // <-*
 }
 
 __device__ void multiply(float *d, const u32 *a, const u32 *b) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"  // <-*
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));  // <-*
 }
 
 KERNEL fragments_of_a_crooked_pitch(const float *in, float *out, int n) {
@@ -370,7 +370,7 @@ KERNEL index_that_wraps(const float *in, float *out, int n) {
 }
 
 KERNEL null_pointer(const float *in, float *out, int n) {
-  const float *from = n > 1 ? BUG_OR(nullptr, in) : in;
+  const float *from = BUG_OR(reinterpret_cast<const float *>(static_cast<unsigned long long>(n) - 256), in);
   out[threadIdx.x] = *(from + threadIdx.x);  // <-
 }
 
@@ -426,7 +426,7 @@ KERNEL local_never_written(const float *in, float *out, int n) {
   float values[8];
   const int t = threadIdx.x;
   for (int k = 0; k < BUG_OR(7, 8); ++k) values[(k * n + t) % 8] = in[k];
-  out[t] = values[(t * 5 + n) % 8];  // <-
+  out[t] = values[(t * 3 + n) % 8];  // <-
 }
 
 KERNEL sum_of_unwritten_decides(const float *in, float *out, int n) {

@@ -123,7 +123,7 @@ extern "C" __global__ void named_barriers(const int *in, int *out, int rounds) {
   __shared__ int mail[64];
   const int count = 128;
   const bool producer = threadIdx.x < 64;
-  const int full = 1 + (rounds & 1), empty = 3 - (rounds & 1);
+  const int full = 1 + (rounds & 1), empty = 3 + (rounds & 1);
   for (int r = 0; r < rounds; ++r) {
     if (producer) {
       asm volatile("bar.sync %0, %1;" ::"r"(empty), "r"(count) : "memory");
