@@ -77,7 +77,7 @@ void* FibreStacks::prepare(std::size_t index, void (*start)()) const {
   __asan_unpoison_memory_region(reinterpret_cast<void*>(low(index)), kBytes);
 #endif
   // start() finds the stack as after a call: eight bytes off a multiple of 16.
-  auto* top = reinterpret_cast<void**>(low(index) + kBytes) - 2;
+  auto* top = reinterpret_cast<void**>(low(index) + kBytes) - 1;
   top[0] = nullptr;
   *--top = reinterpret_cast<void*>(start);
   for (std::size_t i = 0; i < kSaved; ++i) *--top = nullptr;
