@@ -58,9 +58,11 @@ Ceilings of_threads(const Ceilings& ceilings, std::int64_t threads) {
   return result;
 }
 
-std::vector<double> decoded(const CallArgument& argument, const void* data) {
+std::vector<double> decoded(Device& device, const CallArgument& argument, const void* data) {
+  std::vector<std::byte> content(static_cast<std::size_t>(argument.bytes));
+  device.copy_out(content.data(), data, content.size());
   std::vector<double> values(static_cast<std::size_t>(argument.count));
-  decode(argument.element, static_cast<const std::byte*>(data), 0, values);
+  decode(argument.element, content.data(), 0, values);
   return values;
 }
 
@@ -87,6 +89,9 @@ class Bench {
     const std::int64_t units = limits.has("units") ? limits.integer("units") : 1;
     if (threads_ < 0 || threads_ > units)
       throw Error(Code::kUsage, fmt::format("--threads {}: this device has {}", threads_, units));
+    // They read and write the host's memory.
+    if (!peers_.empty() && engine_.device().identity().backend != "cpu")
+      throw Error(Code::kUnsupported, "--against compares with libraries for the processor only");
     ceilings_ = engine_.device().measure_ceilings(std::chrono::duration<double>(ceilings_s_));
   }
 
@@ -106,9 +111,9 @@ class Bench {
     result.config = kernel.config().text();
 
     const Values& limits = device.target().limits;
-    const MeasurePolicy policy;
-    TimingMemory memory(device, call, policy,
-                        limits.has("l3_bytes") ? limits.integer("l3_bytes") : 0);
+    const bool modelled = device.identity().simulated();
+    const MeasurePolicy policy = modelled ? modelled_policy() : MeasurePolicy{};
+    TimingMemory memory(device, call, policy, last_level_bytes(limits));
     const Candidate candidate = candidate_of(kernel, call);
     const std::function<void()> own = memory.prepare(candidate);
     own();
@@ -117,7 +122,7 @@ class Bench {
     const std::vector<void*> first = memory.steps(candidate).front();
     for (std::size_t i = 0; i < first.size(); ++i)
       if (call.arguments[i].kind == Argument::Kind::kOut)
-        expected.push_back(decoded(call.arguments[i], first[i]));
+        expected.push_back(decoded(device, call.arguments[i], first[i]));
 
     std::vector<TimedRun> runs = {timed(own)};
     std::vector<std::string> names;
@@ -142,8 +147,9 @@ class Bench {
         std::size_t output = 0;
         for (std::size_t i = 0; i < first.size(); ++i)
           if (call.arguments[i].kind == Argument::Kind::kOut)
-            apart = std::max(apart, difference(expected[output++],
-                                               decoded(call.arguments[i], steps.front()[i])));
+            apart =
+                std::max(apart, difference(expected[output++],
+                                           decoded(device, call.arguments[i], steps.front()[i])));
         // Scales of int8 products are left to the caller by peers.
         const bool comparable =
             call.scope.find("x") == nullptr || to_text(*call.scope.find("x")) != "s8";
@@ -167,7 +173,7 @@ class Bench {
         roofline(op, call.scope, limits, of_threads(higher(ceilings_, after), threads_));
     ceilings_ = after;
     result.measured = measured.front();
-    result.timed = memory.policy_text();
+    result.timed = modelled ? "modelled by " + device.identity().driver : memory.policy_text();
     for (const Peer& peer : peers_) {
       double best = 0;
       for (std::size_t i = 0; i < names.size(); ++i)

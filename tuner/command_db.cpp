@@ -44,7 +44,9 @@ std::int64_t time_of(const Trial& trial) {
 }
 
 std::string time_text_of(const Trial& trial) {
-  return trial.median_ns > 0 ? time_text(static_cast<double>(time_of(trial)) * 1e-9) : "-";
+  if (trial.median_ns == 0) return "-";
+  const std::string time = time_text(static_cast<double>(time_of(trial)) * 1e-9);
+  return trial.timed.starts_with("modelled") ? time + " (modelled)" : time;
 }
 
 std::string share_text(const Trial& trial) {
@@ -62,6 +64,7 @@ Json json_of(const Trial& trial) {
                  {"default", trial.is_default},  {"template", trial.template_hash.text()},
                  {"toolchain", trial.toolchain}, {"checked", trial.checked},
                  {"timed", trial.timed},         {"when", trial.when}};
+  if (!trial.figures.empty()) object["figures"] = Json::parse(trial.figures, nullptr, false);
   if (trial.bound_ns > 0 && trial.median_ns > 0) {
     object["fraction"] = static_cast<double>(trial.bound_ns) / static_cast<double>(time_of(trial));
   }

@@ -239,7 +239,8 @@ void Evaluator::evaluate(const Attempt& attempt, const Compiled& compiled, doubl
     const bool modelled = device_->identity().simulated();
     trial->timed =
         modelled ? "modelled by " + device_->identity().driver : result.value("timed", "");
-    if (const Value* threads = attempt.config.find("threads"))
+    if (const Value* threads = attempt.config.find("threads");
+        threads && device_->identity().backend == "cpu")
       trial->timed += fmt::format(", {} threads", to_text(*threads));
     trial->median_ns = nanoseconds(result.at("median_s"));
     trial->spread = result.at("spread");

@@ -50,6 +50,12 @@ MeasurePolicy modelled_policy() {
   return policy;
 }
 
+std::int64_t last_level_bytes(const Values& limits) {
+  for (const char* name : {"l3_bytes", "l2_bytes"})
+    if (limits.has(name)) return limits.integer(name);
+  return 0;
+}
+
 double median_of(std::vector<double> values) {
   if (values.empty()) return 0;
   std::sort(values.begin(), values.end());

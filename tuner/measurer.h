@@ -52,6 +52,9 @@ Measurement measure(const TimedRun& run, const MeasurePolicy& policy, double bes
 std::vector<Measurement> measure_interleaved(const std::vector<TimedRun>& runs,
                                              const MeasurePolicy& policy);
 
+// The cache that cold data must outgrow, by a target's limits; 0 where none is known.
+std::int64_t last_level_bytes(const Values& limits);
+
 double median_of(std::vector<double> values);
 double spread_of(std::vector<double> values);  // interquartile range / median
 

@@ -46,8 +46,10 @@ Roofline roofline(const Op& op, const Values& scope, const Values& limits,
   const struct {
     const char *bytes, *speed;
     double copies;
-  } levels[] = {
-      {"l3_bytes", "l3_gbps", 1}, {"l2_bytes", "l2_gbps", units}, {"l1_bytes", "l1_gbps", units}};
+  } levels[] = {{"l3_bytes", "l3_gbps", 1},
+                // A core has its own, a GPU one for all.
+                {"l2_bytes", "l2_gbps", limits.has("wave") ? 1 : units},
+                {"l1_bytes", "l1_gbps", units}};
   for (const auto& level : levels)
     if (hot_footprint <= limit(limits, level.bytes) * level.copies &&
         ceiling(ceilings, level.speed) > 0)

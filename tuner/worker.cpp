@@ -118,10 +118,7 @@ class Worker {
     const Values& limits = device_->target().limits;
     if (memory_ && memory_->bytes() > kMostTimingBytes) memory_.reset();
     if (!memory_)
-      memory_ = std::make_unique<TimingMemory>(*device_, call_, policy_,
-                                               limits.has("l3_bytes")   ? limits.integer("l3_bytes")
-                                               : limits.has("l2_bytes") ? limits.integer("l2_bytes")
-                                                                        : 0);
+      memory_ = std::make_unique<TimingMemory>(*device_, call_, policy_, last_level_bytes(limits));
     return *memory_;
   }
 
