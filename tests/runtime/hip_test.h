@@ -1,6 +1,8 @@
-// What the tests of the hip backend share: kernels in HIP text, run on the stand-in in this process.
+// What the tests of the hip backend share: kernels in HIP text, run on the stand-in in this
+// process.
 #pragma once
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -37,7 +39,8 @@ class SimulatedHip {
   Device& device() { return *device_; }
   Backend& backend() { return backend_; }
 
-  std::unique_ptr<Module> load(const std::string& text, std::vector<std::string> entries = {"main"}) {
+  std::unique_ptr<Module> load(const std::string& text,
+                               std::vector<std::string> entries = {"main"}) {
     const Source source = hip_source(text, entries);
     return device_->load(backend_.compile(source, device_->target(), std::chrono::seconds(60)),
                          entries);

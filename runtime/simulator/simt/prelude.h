@@ -177,14 +177,23 @@ HONE_SIMT_CALL T atomicCAS(T *p, C compare, U u) {
 struct HoneSimtIndex {
   unsigned x, y, z;
 };
-HONE_SIMT_CALL static HoneSimtIndex hone_simt_index(const unsigned (&v)[3]) {
-  return {v[0], v[1], v[2]};
+#define HONE_SIMT_INDEX(name, member)                      \
+  HONE_SIMT_CALL static HoneSimtIndex hone_simt_##name() { \
+    const unsigned(&v)[3] = HONE_SIMT_SELF.member;         \
+    return {v[0], v[1], v[2]};                             \
+  }
+HONE_SIMT_INDEX(thread, thread)
+HONE_SIMT_INDEX(block, block)
+HONE_SIMT_INDEX(block_size, block_size)
+HONE_SIMT_INDEX(grid_size, grid_size)
+HONE_SIMT_CALL static int hone_simt_wave_size() {
+  return static_cast<int>(HONE_SIMT_SELF.wave_size);
 }
-#define threadIdx hone_simt_index(HONE_SIMT_SELF.thread)
-#define blockIdx hone_simt_index(HONE_SIMT_SELF.block)
-#define blockDim hone_simt_index(HONE_SIMT_SELF.block_size)
-#define gridDim hone_simt_index(HONE_SIMT_SELF.grid_size)
-#define warpSize static_cast<int>(HONE_SIMT_SELF.wave_size)
+#define threadIdx hone_simt_thread()
+#define blockIdx hone_simt_block()
+#define blockDim hone_simt_block_size()
+#define gridDim hone_simt_grid_size()
+#define warpSize hone_simt_wave_size()
 #define HONE_SIMT_DIM(name, member)                              \
   HONE_SIMT_CALL static unsigned __builtin_amdgcn_##name##_x() { \
     return HONE_SIMT_SELF.member[0];                             \
