@@ -15,6 +15,12 @@
 #else
 #define HONE_FAST
 #endif
+// The iterations of the next loop don't depend on one another; clang finds that out by itself.
+#if defined(__clang__)
+#define HONE_IVDEP
+#else
+#define HONE_IVDEP _Pragma("GCC ivdep")
+#endif
 
 namespace hone::sim {
 
@@ -49,14 +55,14 @@ HONE_INLINE Stored<T> to_bits(T value) {
 template <class D, class F>
 HONE_INLINE void each_lane(Stored<D>* d, std::uint32_t mask, F f) {
   if (mask == kAllLanes) {
-#pragma GCC ivdep
+    HONE_IVDEP
     for (int i = 0; i < kLanes; ++i) d[i] = to_bits<D>(f(i));
     return;
   }
   alignas(64) Stored<D> result[kLanes];
-#pragma GCC ivdep
+  HONE_IVDEP
   for (int i = 0; i < kLanes; ++i) result[i] = to_bits<D>(f(i));
-#pragma GCC ivdep
+  HONE_IVDEP
   for (int i = 0; i < kLanes; ++i) d[i] = (mask >> i & 1) != 0 ? result[i] : d[i];
 }
 

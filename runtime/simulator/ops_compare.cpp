@@ -60,7 +60,7 @@ HONE_INLINE auto number(Stored<T> bits) {
 template <class T, Compare C>
 HONE_INLINE std::uint32_t compare_lanes(const Stored<T>* a, const Stored<T>* b) {
   alignas(64) std::uint32_t hit[kLanes];
-#pragma GCC ivdep
+  HONE_IVDEP
   for (int i = 0; i < kLanes; ++i)
     hit[i] = compare<C>(number<T>(a[i]), number<T>(b[i])) ? 1u << i : 0u;
   std::uint32_t result = 0;

@@ -119,7 +119,7 @@ HONE_INLINE void unpack_a(const Warp& w, const std::uint32_t* rows, const Mma& x
     const auto* words = w.row<std::uint32_t>(rows[r]);
     alignas(64) float values[kPer][kLanes];
     for (int e = 0; e < kPer; ++e) {
-#pragma GCC ivdep
+      HONE_IVDEP
       for (int lane = 0; lane < kLanes; ++lane) values[e][lane] = element<E>(words[lane], e, table);
     }
     for (int lane = 0; lane < kLanes; ++lane) {
@@ -140,7 +140,7 @@ HONE_INLINE void unpack_b(const Warp& w, const std::uint32_t* rows, const Mma& x
     const auto* words = w.row<std::uint32_t>(rows[r]);
     alignas(64) float values[kPer][kLanes];
     for (int e = 0; e < kPer; ++e) {
-#pragma GCC ivdep
+      HONE_IVDEP
       for (int lane = 0; lane < kLanes; ++lane) values[e][lane] = element<E>(words[lane], e, table);
     }
     for (int lane = 0; lane < kLanes; ++lane) {
