@@ -82,6 +82,10 @@ std::uint64_t special_value(const Warp& w, Special which, int lane) {
       return run.shared_bytes;
     case Special::kDynamicSharedBase:
       return run.dynamic_base;
+    case Special::kEnvreg1:
+      return run.grid_workspace >> 32;
+    case Special::kEnvreg2:
+      return run.grid_workspace & 0xffffffffu;
     case Special::kOne:
       return 1;
     default:

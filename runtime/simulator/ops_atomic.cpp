@@ -118,6 +118,7 @@ void perform(Warp& w, const Instruction& in, const Access& access) {
       const std::uint64_t second = cas ? lane_value(w, in, base + 2, wide, lane) : 0;
       const std::uint64_t result = cas ? apply(in, old, second, first) : apply(in, old, first, 0);
       std::memcpy(at, &result, bytes);
+      w.run->progress += std::memcmp(&result, &old, bytes) != 0;
       if (returns) {
         if (wide) {
           w.row<std::uint64_t>(in.o[k])[lane] = old;

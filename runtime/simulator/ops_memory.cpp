@@ -84,6 +84,7 @@ void ld(Warp& w, const Instruction& in, std::uint32_t mask) {
   Access access;
   const std::size_t base = in.destinations;
   if (w.checked) check_address(w, in, base, mask);
+  if ((in.aux & kOrderedAccess) != 0) ++w.block->spins;
   std::uint32_t rest = mask;
   while (rest != 0 && !w.stop) {
     gather_addresses(w, in, base, access);
@@ -142,6 +143,7 @@ void store_elements(Warp& w, const Instruction& in, const Access& access) {
 template <Space In>
 void st(Warp& w, const Instruction& in, std::uint32_t mask) {
   Access access;
+  ++w.run->progress;
   if (w.checked) check_address(w, in, 0, mask);
   std::uint32_t rest = mask;
   while (rest != 0 && !w.stop) {

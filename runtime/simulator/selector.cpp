@@ -145,7 +145,8 @@ Place Selector::place(const Operand& operand, Type type, bool any, bool is_desti
     default:
       break;
   }
-  if (is_destination) fail("a destination must be a register");
+  if (is_destination)
+    fail(fmt::format("'{}' isn't a register; a destination must be one", operand.name));
   if (width == 1) fail("a predicate is needed");
   switch (operand.kind) {
     case Operand::Kind::kInteger:

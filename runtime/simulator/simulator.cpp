@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <numeric>
 
 #include "codegen/error.h"
@@ -18,6 +19,7 @@ namespace {
 // waited for each other before it counts as a deadlock.
 constexpr std::uint64_t kBudget = 1u << 20;
 constexpr std::uint64_t kIdleRounds = 2000;
+constexpr std::size_t kGridWorkspace = 64;
 
 [[noreturn]] void refuse(const Launch& launch, const std::string& why) {
   throw Error(Code::kUsage,
@@ -96,7 +98,7 @@ void execute(Run& run) {
   };
   const auto began = std::chrono::steady_clock::now();
   std::size_t turn = 0;
-  std::uint64_t idle = 0;
+  std::uint64_t idle = 0, progress_before = 0;
   while (!run.stop && (next < count || !resident.empty())) {
     if (resident.empty()) start();
     turn = std::min(turn, resident.size() - 1);
@@ -123,7 +125,8 @@ void execute(Run& run) {
         } else {
           turn = (turn + 1) % resident.size();
         }
-        ++idle;
+        idle = run.progress == progress_before ? idle + 1 : 0;
+        progress_before = run.progress;
         break;
     }
     if (run.options.instruction_limit != 0 && run.executed > run.options.instruction_limit) {
@@ -199,7 +202,14 @@ Result run(Memory& memory, const Module& module, const Launch& launch, const Opt
     global_granule = std::min(global_granule, function->global_granule);
   }
   if (run.races) run.global_races = std::make_shared<GlobalRaces>(global_granule);
+  if (launch.cooperative) {
+    run.grid_workspace = memory.allocate(kGridWorkspace);
+    if (run.grid_workspace == 0)
+      throw Error(Code::kDevice, "no memory for the workspace of a cooperative launch");
+    std::memset(memory.host(run.grid_workspace, kGridWorkspace, true), 0, kGridWorkspace);
+  }
   execute(run);
+  if (launch.cooperative) memory.release(run.grid_workspace);
   collect_counters(run);
   return std::move(run.result);
 }

@@ -61,6 +61,8 @@ int find_special(std::string_view name) {
   };
   const auto found = kNames.find(name);
   if (found != kNames.end()) return static_cast<int>(found->second);
+  if (name == "%envreg1") return static_cast<int>(Special::kEnvreg1);
+  if (name == "%envreg2") return static_cast<int>(Special::kEnvreg2);
   if (name.starts_with("%envreg") || name.starts_with("%pm"))
     return static_cast<int>(Special::kZero);
   return -1;

@@ -33,6 +33,8 @@ enum class Special : int {
   kTotalSharedSize,
   kZero,
   kOne,
+  kEnvreg1,            // where the groups of a whole grid meet: the upper half of an address
+  kEnvreg2,            // and the lower one
   kDynamicSharedBase,  // where dynamic shared memory begins: depends on the kernel that runs
   kClock,              // read anew each time
 };

@@ -228,6 +228,8 @@ struct Run {
   int shared_granule = 4;
   std::vector<FunctionCounts> counts;  // by function
   std::uint64_t executed = 0;
+  std::uint64_t progress = 0;  // things done that a waiting block may wait for
+  Address grid_workspace = 0;  // of cooperative groups; 0: none
   std::mt19937_64 random;
   std::shared_ptr<GlobalRaces> global_races;
   std::unordered_map<std::uint64_t, std::size_t> seen;  // finding's key -> its place
