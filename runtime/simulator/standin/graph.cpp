@@ -182,6 +182,11 @@ HONE_DRIVER Status cuGraphAddDependencies(void* graph_handle, void* const* from,
   });
 }
 
+HONE_DRIVER Status cuGraphAddDependencies_v2(void* graph, void* const* from, void* const* to,
+                                             const void*, std::size_t count) {
+  return cuGraphAddDependencies(graph, from, to, count);
+}
+
 HONE_DRIVER Status cuGraphInstantiateWithFlags(void** handle, void* graph, unsigned long long) {
   return call([&](Driver& driver) {
     require(handle != nullptr, kInvalidValue);

@@ -269,6 +269,12 @@ HONE_DRIVER Status cuStreamGetCaptureInfo_v2(void* handle, int* status, std::uin
   if (count != nullptr) *count = 0;
   return cuStreamGetCaptureInfo(handle, status, id);
 }
+HONE_DRIVER Status cuStreamGetCaptureInfo_v3(void* handle, int* status, std::uint64_t* id,
+                                             void** graph, const void* const** dependencies,
+                                             const void** edges, std::size_t* count) {
+  if (edges != nullptr) *edges = nullptr;
+  return cuStreamGetCaptureInfo_v2(handle, status, id, graph, dependencies, count);
+}
 HONE_DRIVER Status cuThreadExchangeStreamCaptureMode(int* mode) {
   thread_local int own = 0;
   if (mode == nullptr || *mode < 0 || *mode > 2) return kInvalidValue;
