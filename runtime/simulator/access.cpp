@@ -217,15 +217,16 @@ std::uint32_t undefined_lanes(const Access& access, std::uint32_t offset, std::u
     const std::uint8_t* written = access.written[static_cast<std::size_t>(i)];
     if (written == nullptr) continue;
     written += offset;
-    bool all = true;
+    // A value with some bytes written is a struct with padding.
+    bool any = false;
     if (bytes == 4) {
       std::uint32_t marks = 0;
       std::memcpy(&marks, written, 4);
-      all = marks == 0x01010101u;
+      any = marks != 0;
     } else {
-      for (std::uint32_t b = 0; b < bytes; ++b) all = all && written[b] != 0;
+      for (std::uint32_t b = 0; b < bytes; ++b) any = any || written[b] != 0;
     }
-    if (!all) result |= 1u << i;
+    if (!any) result |= 1u << i;
   }
   return result;
 }
@@ -242,7 +243,9 @@ void count_global(Run& run, const Access& access, bool write) {
   const std::uint32_t count = distinct_sectors(access, sectors);
   // Lanes that read the same bytes need fewer than the bytes they ask for.
   const std::uint64_t ideal = std::min<std::uint64_t>(
-      count, (static_cast<std::uint64_t>(lanes) * access.bytes + kSector - 1) / kSector);
+      count,
+      std::min<std::uint64_t>(
+          count, (static_cast<std::uint64_t>(lanes) * access.bytes + kSector - 1) / kSector));
   (write ? c.global_store_bytes : c.global_load_bytes) +=
       static_cast<std::uint64_t>(lanes) * access.bytes;
   (write ? c.global_store_sectors : c.global_load_sectors) += count;

@@ -414,6 +414,12 @@ class Loader {
         info.max_threads = std::min(most, 1024);
       if (const int most = product(parsed.required_threads); most != 0)
         info.max_threads = std::min(most, 1024);
+      // ptxas spills rather than break a launch bound.
+      if (product(parsed.max_threads) != 0 || product(parsed.required_threads) != 0) {
+        const int together = info.max_threads * std::max(parsed.min_blocks, 1);
+        const int most = body_.gpu->registers_per_unit / std::max(together, 1) / 8 * 8;
+        info.registers = std::max(std::min(info.registers, most), 16);
+      }
       std::copy(parsed.required_threads, parsed.required_threads + 3,
                 info.required_threads.begin());
       std::copy(parsed.required_cluster, parsed.required_cluster + 3,

@@ -232,6 +232,7 @@ bool select_atomic(Selector& s) {
                       : type.lanes == 1 && type.kind == 'f'    ? type
                                                                : storage);
   });
+  s.out.compares = cas;
   if (cas) s.source(first + 2, storage);
   s.out.aux = static_cast<std::uint32_t>(found->second) | elements << kElements | flags;
   s.out.aux2 = static_cast<std::uint32_t>(type.kind) | static_cast<std::uint32_t>(type.bits) << 8 |

@@ -197,6 +197,15 @@ void logic_predicate(Warp& w, const Instruction& in, std::uint32_t mask) {
                                : Op == Logic::kXor ? a ^ b
                                                    : ~a;
   w.set_predicate(in.o[0], result, mask);
+  if ((Op == Logic::kAnd || Op == Logic::kOr) && w.checked) {
+    // A defined false decides a conjunction, a defined true a disjunction, whatever the other is.
+    const std::uint32_t ua = w.undefined[in.t[1]], ub = w.undefined[in.t[2]];
+    const std::uint32_t decided =
+        Op == Logic::kAnd ? (~a & ~ua) | (~b & ~ub) : (a & ~ua) | (b & ~ub);
+    const std::uint32_t undefined = (ua | ub) & ~decided, origin = w.origin[in.t[ua != 0 ? 1 : 2]];
+    w.set_undefined(in.t[0], undefined, mask);
+    if ((undefined & mask) != 0) w.origin[in.t[0]] = origin;
+  }
 }
 
 template <class Op>
@@ -225,6 +234,7 @@ bool select_bits(Selector& s) {
     s.source(1, type);
     if (!inverts) s.source(2, type);
     if (type.kind == 'p') {
+      if (root == "and" || root == "or") s.out.taint = Taint::kHandler;
       s.out.run = root == "and"   ? &logic_predicate<Logic::kAnd>
                   : root == "or"  ? &logic_predicate<Logic::kOr>
                   : root == "xor" ? &logic_predicate<Logic::kXor>

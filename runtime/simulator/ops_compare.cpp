@@ -81,6 +81,26 @@ std::uint32_t combine(std::uint32_t value, std::uint32_t how, std::uint32_t othe
   }
 }
 
+// A defined false decides a conjunction, a defined true a disjunction, whatever the other side is.
+void combine_taint(Warp& w, const Instruction& in, std::uint32_t mask, std::uint32_t hit,
+                   std::uint32_t other) {
+  const std::uint32_t compared = w.undefined[in.t[2]] | w.undefined[in.t[3]];
+  const std::uint32_t combined = w.undefined[in.t[4]];
+  const std::size_t from = (w.undefined[in.t[2]] & mask) != 0   ? 2
+                           : (w.undefined[in.t[3]] & mask) != 0 ? 3
+                                                                : 4;
+  const std::uint32_t origin = w.origin[in.t[from]];
+  const bool conjunction = static_cast<Combine>(in.aux) == Combine::kAnd;
+  const std::uint32_t by_other = (conjunction ? ~other : other) & ~combined;
+  for (std::size_t k = 0; k < 2; ++k) {
+    const std::uint32_t value = k == 0 ? hit : ~hit;
+    const std::uint32_t by_value = (conjunction ? ~value : value) & ~compared;
+    const std::uint32_t undefined = (compared | combined) & ~(by_other | by_value);
+    w.set_undefined(in.t[k], undefined, mask);
+    if ((undefined & mask) != 0) w.origin[in.t[k]] = origin;
+  }
+}
+
 template <class T, Compare C>
 HONE_INLINE void setp_body(Warp& w, const Instruction& in, std::uint32_t mask) {
   // o: p, q, a, b, c
@@ -89,6 +109,7 @@ HONE_INLINE void setp_body(Warp& w, const Instruction& in, std::uint32_t mask) {
   const std::uint32_t other = w.predicate(in.o[4]);
   w.set_predicate(in.o[0], combine(hit, in.aux, other), mask);
   w.set_predicate(in.o[1], combine(~hit, in.aux, other), mask);
+  if (in.taint == Taint::kHandler && w.checked) combine_taint(w, in, mask, hit, other);
 }
 template <class T, Compare C>
 void setp_any(Warp& w, const Instruction& in, std::uint32_t mask) {
@@ -311,6 +332,8 @@ bool select_compare(Selector& s) {
       s.source(3, predicate);
     }
     s.out.aux = static_cast<std::uint32_t>(how);
+    if ((how == Combine::kAnd || how == Combine::kOr) && type.lanes == 1)
+      s.out.taint = Taint::kHandler;
     s.out.run = by_type(type, name, Form::kSetp);
     if (s.out.run == nullptr) s.fail("no such comparison of this type");
     return true;

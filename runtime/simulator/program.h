@@ -93,6 +93,7 @@ struct Instruction {
   Space space = Space::kNone;
   std::uint8_t bytes = 0;       // memory: of one element
   bool meets_anywhere = false;  // kMembers: lanes may wait at several places
+  bool compares = false;        // atomics: compare and swap
   bool narrow = false;          // memory: the address is a row of 32 bits
   std::uint16_t opcode = 0;
   int line = 0, location = -1;

@@ -39,6 +39,9 @@ std::string thread_text(const Warp& w, int warp, int lane) {
                      linear / (size[0] * size[1]));
 }
 
+// `old = *p; while (!cas(p, old, ...))` reads plainly; the swap tells when that was out of date.
+bool compares(const Instruction& in) { return in.kind == Kind::kAtomic && in.compares; }
+
 const char* verb(Use use) {
   return use == Use::kRead ? "reads" : use == Use::kWrite ? "writes" : "updates";
 }
@@ -130,8 +133,12 @@ void SharedRaces::arrived(const Warp& w, int lane, std::uint64_t address, std::u
                           std::uint32_t id) {
   const std::size_t first = address >> shift_, last = (address + bytes - 1) >> shift_;
   for (std::size_t g = first; g <= last; ++g) {
-    writes_[g] = {clocks_.now(w.index), id, static_cast<std::uint8_t>(w.index),
-                  static_cast<std::uint8_t>(lane), false};
+    writes_[g] = {clocks_.now(w.index),
+                  id,
+                  static_cast<std::uint8_t>(w.index),
+                  static_cast<std::uint8_t>(lane),
+                  false,
+                  false};
   }
 }
 
@@ -145,7 +152,7 @@ void SharedRaces::access(Warp& w, const Instruction& in, const Access& access, U
     const std::size_t first = address >> shift_, last = (address + access.bytes - 1) >> shift_;
     for (std::size_t g = first; g <= last; ++g) {
       Write& write = writes_[g];
-      const bool both_ordered = ordered && write.ordered;
+      const bool both_ordered = (ordered && write.ordered) || (!writes && write.compares);
       if (write.clock != 0 && !both_ordered) {
         const bool before = write.warp == w.index
                                 ? write.lane == lane ||
@@ -184,7 +191,7 @@ void SharedRaces::access(Warp& w, const Instruction& in, const Access& access, U
       }
       Read* reads = reads_.data() + g * warps_;
       if (writes) {
-        for (std::size_t other = 0; other < warps_; ++other) {
+        for (std::size_t other = 0; other < warps_ && !compares(in); ++other) {
           const Read& read = reads[other];
           if (read.clock == 0) continue;
           int who = -1;
@@ -204,8 +211,12 @@ void SharedRaces::access(Warp& w, const Instruction& in, const Access& access, U
                           verb(use), thread_text(w, static_cast<int>(other), who)));
           break;
         }
-        write = {now, id, static_cast<std::uint8_t>(w.index), static_cast<std::uint8_t>(lane),
-                 ordered};
+        write = {now,
+                 id,
+                 static_cast<std::uint8_t>(w.index),
+                 static_cast<std::uint8_t>(lane),
+                 ordered,
+                 compares(in)};
       } else if (!ordered) {
         Read& read = reads[w.index];
         if (read.clock == now) {
@@ -227,7 +238,7 @@ struct GlobalRaces::Cell {
     std::uint32_t clock = 0;
     std::uint32_t id = 0;
     std::uint8_t warp = 0, lane = 0;
-    bool ordered = false;
+    bool ordered = false, compares = false;
   };
   Side write, read, foreign;
 };
@@ -314,7 +325,8 @@ void GlobalRaces::access(Warp& w, const Instruction& in, const Access& access, U
     const std::size_t first = offset >> shift_, last = (offset + access.bytes - 1) >> shift_;
     for (std::size_t g = first; g <= last; ++g) {
       Cell& cell = all[g];
-      if (!(ordered && cell.write.ordered) && !before(cell.write, lane)) {
+      if (!(ordered && cell.write.ordered) && !(!writes && cell.write.compares) &&
+          !before(cell.write, lane)) {
         bool same = false;
         if (writes) {
           const std::uint64_t start =
@@ -342,10 +354,11 @@ void GlobalRaces::access(Warp& w, const Instruction& in, const Access& access, U
                            id,
                            static_cast<std::uint8_t>(w.index),
                            static_cast<std::uint8_t>(lane),
-                           ordered};
+                           ordered,
+                           compares(in)};
       if (writes) {
         for (const Cell::Side* read : {&cell.read, &cell.foreign}) {
-          if (before(*read, lane)) continue;
+          if (compares(in) || before(*read, lane)) continue;
           complain(*read, lane, "reads");
           break;
         }

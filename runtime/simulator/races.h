@@ -61,7 +61,8 @@ class SharedRaces {
     std::uint32_t clock = 0;
     std::uint32_t id = 0;  // of the instruction
     std::uint8_t warp = 0, lane = 0;
-    bool ordered = false;  // atomic or volatile
+    bool ordered = false;   // atomic or volatile
+    bool compares = false;  // a compare-and-swap: it may have been read plainly before
   };
   struct Read {
     std::uint32_t clock = 0, lanes = 0;

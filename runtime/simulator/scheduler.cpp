@@ -487,6 +487,7 @@ void run_fragment(Warp& w, std::size_t index, std::uint64_t slice) {
         }
         finish();
         w.block->spins = 0;
+        ++run.progress;
         leave(w, index, m);
         return;
       case Flow::kMembers:
@@ -496,6 +497,11 @@ void run_fragment(Warp& w, std::size_t index, std::uint64_t slice) {
           break;
         }
         if (m == mask) {
+          if (in.flow == Flow::kAligned && m != kAllLanes && (w.present & ~w.exited) == m) {
+            report(w, in, Finding::Kind::kMask, std::countr_zero(m), Space::kNone, 0,
+                   "a matrix instruction in a warp of fewer than 32 threads");
+            w.stop = true;
+          }
           const std::uint32_t needed = members(w, in, m);
           if (w.stop) {
             finish();
@@ -561,6 +567,7 @@ void run_fragment(Warp& w, std::size_t index, std::uint64_t slice) {
           return;
         }
         w.block->spins = 0;
+        ++run.progress;
         arrive(w, w.fragments[index], in, m);
         return;
       }
