@@ -44,6 +44,7 @@ std::vector<std::string> flags_for(const CpuCompiler& compiler) {
                                     "-ffp-contract=off",
                                     "-fno-strict-aliasing",
                                     "-fno-stack-protector",
+                                    "-fno-optimize-sibling-calls",
                                     "-fvisibility=hidden",
                                     "-fno-asynchronous-unwind-tables",
                                     "-fdiagnostics-color=never",
@@ -51,8 +52,9 @@ std::vector<std::string> flags_for(const CpuCompiler& compiler) {
   if (compiler.clang) {
     flags.insert(flags.end(), {"-mllvm", "-tsan-instrument-func-entry-exit=0"});
   } else {
-    // A call that waits shall stay one call, and copies of bytes shall not become calls.
+    // A call that waits stays one call with a place to return to, and copies of bytes no calls.
     flags.insert(flags.end(), {"--param", "tsan-instrument-func-entry-exit=0", "-fno-thread-jumps",
+                               "-fno-crossjumping", "-fno-tree-tail-merge",
                                "-fno-tree-loop-distribute-patterns"});
   }
   for (std::string& flag : this_cpu_arch().compiler_flags()) flags.push_back(std::move(flag));

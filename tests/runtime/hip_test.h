@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,11 +27,13 @@ inline Source hip_source(const std::string& text, std::vector<std::string> entri
   return source;
 }
 
-// A simulated GPU of an architecture. One per process: the stand-in reads the environment once.
+// A simulated GPU on a machine with nothing of AMD's. One architecture per process: the stand-in
+// reads the environment once.
 class SimulatedHip {
  public:
   explicit SimulatedHip(const std::string& arch = "gfx90a")
       : cache_("HONE_CACHE", (folder_.path() / "cache").string()),
+        compiler_("HONE_HIPRTC", "/nowhere/libhiprtc.so"),
         runtime_("HONE_HIP_RUNTIME", "standin"),
         device_name_("HONE_SIM_DEVICE", arch),
         backend_(*find_backend("hip")),
@@ -63,7 +66,7 @@ class SimulatedHip {
 
  private:
   TemporaryFolder folder_;
-  Variable cache_, runtime_, device_name_;
+  Variable cache_, compiler_, runtime_, device_name_;
   Backend& backend_;
   std::unique_ptr<Device> device_;
 };
