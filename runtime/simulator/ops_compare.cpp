@@ -101,26 +101,6 @@ void combine_taint(Warp& w, const Instruction& in, std::uint32_t mask, std::uint
   }
 }
 
-// A defined side of .and and .or may decide alone.
-void setp_taint(Warp& w, const Instruction& in, std::uint32_t mask, std::uint32_t hit,
-                std::uint32_t other) {
-  const std::uint32_t compared = w.undefined[in.t[2]] | w.undefined[in.t[3]],
-                      uo = w.undefined[in.t[4]];
-  const std::size_t from = (w.undefined[in.t[2]] & mask) != 0   ? 2
-                           : (w.undefined[in.t[3]] & mask) != 0 ? 3
-                                                                : 4;
-  const std::uint32_t origin = w.origin[in.t[from]];
-  for (std::size_t d = 0; d < 2; ++d) {
-    const std::uint32_t value = d == 0 ? hit : ~hit;
-    std::uint32_t undefined = compared | uo;
-    const auto how = static_cast<Combine>(in.aux);
-    if (how == Combine::kAnd) undefined = (compared & (other | uo)) | (uo & (value | compared));
-    if (how == Combine::kOr) undefined = (compared & (~other | uo)) | (uo & (~value | compared));
-    w.set_undefined(in.t[d], undefined, mask);
-    if ((undefined & mask) != 0) w.origin[in.t[d]] = origin;
-  }
-}
-
 template <class T, Compare C>
 HONE_INLINE void setp_body(Warp& w, const Instruction& in, std::uint32_t mask) {
   // o: p, q, a, b, c
