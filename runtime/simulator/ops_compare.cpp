@@ -334,7 +334,6 @@ bool select_compare(Selector& s) {
     s.out.aux = static_cast<std::uint32_t>(how);
     if ((how == Combine::kAnd || how == Combine::kOr) && type.lanes == 1)
       s.out.taint = Taint::kHandler;
-    if (type.lanes == 1) s.out.taint = Taint::kHandler;
     s.out.run = by_type(type, name, Form::kSetp);
     if (s.out.run == nullptr) s.fail("no such comparison of this type");
     return true;
