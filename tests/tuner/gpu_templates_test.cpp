@@ -1,0 +1,57 @@
+// The GPU templates that ship, on stand-in devices, where their compilers are installed.
+#include <gtest/gtest.h>
+
+#include "codegen/error.h"
+#include "runtime/backends/rtc.h"
+#include "tests/tuner/program.h"
+
+namespace hone {
+namespace {
+
+// Odd sizes, several storage types, several launches: what `hone check` runs on a stand-in device,
+// with all checks of the simulator, is right.
+void expect_right(const char* compiler, const std::string& target, const std::string& variant,
+                  const std::vector<std::string>& problems) {
+  try {
+    find_rtc(compiler);
+  } catch (const Error& error) {
+    GTEST_SKIP() << error.what();
+  }
+  std::vector<std::string> words = {"check", "--target",  target, "--variant",
+                                    variant, "--samples", "0",    "--json"};
+  words.insert(words.end(), problems.begin(), problems.end());
+  Program program(words);
+  std::size_t checked = 0;
+  for (const nlohmann::json& one : program.objects()) {
+    EXPECT_TRUE(one.at("pass").get<bool>()) << one;
+    ++checked;
+  }
+  EXPECT_EQ(program.wait(), 0) << program.errors();
+  EXPECT_GT(checked, problems.size());
+}
+
+const std::string kRows = "softmax:rows=6,cols=100,causal=yes,heads=2,softcap=yes";
+const std::string kMatrices = "gemm:m=5,n=77,k=40,x=bf16,w=bf16,epilogue=bias_gelu";
+const std::string kBytes = "gemm:m=33,n=64,k=544,x=s8,w=s8";
+const std::string kQueries =
+    "attention:batch=2,q=3,kv=50,cap=64,heads=6,kv_heads=2,d=40,x=bf16,c=bf16,layout=paged";
+
+TEST(GpuTemplates, RowsAreRightOnAnA100) {
+  expect_right("nvrtc", "cuda/sm_80", "team.cu",
+               {"norm:rows=3,cols=577,kind=layer_bias,residual=add,x=bf16", kRows});
+}
+TEST(GpuTemplates, MatricesAreRightOnAnA100) {
+  expect_right("nvrtc", "cuda/sm_80", "mma.cu", {kMatrices, kBytes});
+}
+TEST(GpuTemplates, AttentionIsRightOnAnA100) {
+  expect_right("nvrtc", "cuda/sm_80", "split.cu", {kQueries});
+}
+TEST(GpuTemplates, RowsAreRightOnAnMi250x) {
+  expect_right("hiprtc", "hip/gfx90a", "team.cu", {kRows});
+}
+TEST(GpuTemplates, MatricesAreRightOnAnMi250x) {
+  expect_right("hiprtc", "hip/gfx90a", "mfma.hip", {kBytes});
+}
+
+}  // namespace
+}  // namespace hone
