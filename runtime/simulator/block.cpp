@@ -178,6 +178,7 @@ void start_block(Run& run, Block& block, std::uint64_t number) {
     }
   } else if (run.races) {
     block.clocks->reset();
+    block.shared_races->start_block();
   }
   std::memset(block.shared.get(), kPoison, run.shared_bytes);
   if (run.checked) {

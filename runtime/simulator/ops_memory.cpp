@@ -105,6 +105,18 @@ void mark_written(const Access& access, std::uint32_t offset, std::uint32_t byte
   }
 }
 
+// The value is as a load of single bytes left it.
+bool only_moved(const Warp& w, std::uint32_t place) {
+  const std::uint32_t origin = w.origin[place];
+  if (origin == 0 || origin > w.function->code.size()) return false;
+  const Instruction& load = w.function->code[origin - 1];
+  if (load.kind != Kind::kLoad || load.bytes != 1) return false;
+  for (std::size_t k = 0; k < load.destinations; ++k) {
+    if (load.t[k] == place) return true;
+  }
+  return false;
+}
+
 void store_elements(Warp& w, const Instruction& in, const Access& access) {
   const std::uint32_t count = in.aux & 0xff, bytes = in.bytes, mask = access.mask;
   for (std::uint32_t k = 0; k < count; ++k) {
@@ -132,11 +144,13 @@ void store_elements(Warp& w, const Instruction& in, const Access& access) {
     }
     if (!w.checked) continue;
     const std::uint32_t undefined = w.undefined[in.t[1 + k]] & mask;
-    if (undefined != 0 && access.space == Space::kGlobal) {
+    // Single bytes that are only moved are a struct's padding: they stay unwritten where they go.
+    const bool moved = undefined != 0 && bytes == 1 && only_moved(w, in.t[1 + k]);
+    const bool reported = access.space == Space::kGlobal && !moved;
+    if (undefined != 0 && reported) {
       report_undefined(w, in, 1 + k, undefined, "is stored to global memory");
     }
-    if (access.tracked)
-      mark_written(access, offset, bytes, access.space == Space::kGlobal ? 0 : undefined);
+    if (access.tracked) mark_written(access, offset, bytes, reported ? 0 : undefined);
   }
 }
 

@@ -181,7 +181,12 @@ void elect(Warp& w, const Instruction& in, std::uint32_t mask) {
 
 void fence(Warp& w, const Instruction& in, std::uint32_t) {
   ++w.run->result.counters.fences;
-  if (w.races && in.aux != 0) w.run->global_races->fence(w);
+  if (!w.races) return;
+  if (in.aux != 0) {
+    w.run->global_races->fence(w);
+  } else {
+    w.block->shared_races->fence(w.index);
+  }
 }
 
 void pair_or_sink(Selector& s, const Operand& operand, Type type) {

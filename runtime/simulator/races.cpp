@@ -121,12 +121,33 @@ void Clocks::join_lanes(int warp, std::uint32_t mask) {
   ++clock;
 }
 
-SharedRaces::SharedRaces(const Clocks& clocks, int warps, std::size_t bytes, int granule)
-    : clocks_(clocks), warps_(static_cast<std::size_t>(warps)), shift_(shift_of(granule)) {
+SharedRaces::SharedRaces(Clocks& clocks, int warps, std::size_t bytes, int granule)
+    : clocks_(clocks),
+      fenced_(static_cast<std::size_t>(warps)),
+      warps_(static_cast<std::size_t>(warps)),
+      shift_(shift_of(granule)) {
   const std::size_t granules = (bytes >> shift_) + 2;
   writes_.resize(granules);
   reads_.resize(granules * warps_);
   read_ids_.resize(granules);
+}
+
+void SharedRaces::fence(int warp) {
+  fenced_[static_cast<std::size_t>(warp)] = clocks_.release(warp);
+}
+
+void SharedRaces::flag(int warp, std::uint64_t place, bool writes) {
+  if (!flags_.empty()) {
+    if (const auto found = flags_.find(place); found != flags_.end())
+      clocks_.acquire(warp, found->second);
+  }
+  const auto& fenced = fenced_[static_cast<std::size_t>(warp)];
+  if (writes && !fenced.empty()) merge_clocks(flags_[place], fenced);
+}
+
+void SharedRaces::start_block() {
+  for (auto& clocks : fenced_) clocks.clear();
+  flags_.clear();
 }
 
 void SharedRaces::arrived(const Warp& w, int lane, std::uint64_t address, std::uint32_t bytes,
@@ -143,6 +164,12 @@ void SharedRaces::arrived(const Warp& w, int lane, std::uint64_t address, std::u
 }
 
 void SharedRaces::access(Warp& w, const Instruction& in, const Access& access, Use use) {
+  if (is_ordered(in, use)) {
+    for (std::uint32_t k = access.mask; k != 0; k &= k - 1) {
+      flag(w.index, access.address[static_cast<std::size_t>(std::countr_zero(k))],
+           use != Use::kRead);
+    }
+  }
   const std::uint32_t id = instruction_id(*w.function, w.pc), now = clocks_.now(w.index);
   const std::uint32_t* known = clocks_.known(w.index);
   const bool ordered = is_ordered(in, use), writes = use != Use::kRead;
@@ -268,6 +295,7 @@ GlobalRaces::Cell* GlobalRaces::cells(Memory::Block& block) {
 void GlobalRaces::fence(const Warp& w) {
   Known& known = blocks_[w.block->number];
   known.released = known.epoch++;
+  w.block->shared_races->fence(w.index);
 }
 
 void GlobalRaces::access(Warp& w, const Instruction& in, const Access& access, Use use) {
@@ -278,6 +306,8 @@ void GlobalRaces::access(Warp& w, const Instruction& in, const Access& access, U
   Known& known = blocks_[block];
   if (ordered) {
     for (std::uint32_t k = access.mask; k != 0; k &= k - 1) {
+      w.block->shared_races->flag(
+          w.index, access.address[static_cast<std::size_t>(std::countr_zero(k))], writes);
       auto& place = places_[access.address[static_cast<std::size_t>(std::countr_zero(k))]];
       for (const auto& [other, epoch] : place) {
         if (other == block) continue;

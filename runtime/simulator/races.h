@@ -50,8 +50,13 @@ class Clocks {
 
 class SharedRaces {
  public:
-  SharedRaces(const Clocks& clocks, int warps, std::size_t bytes, int granule);
+  SharedRaces(Clocks& clocks, int warps, std::size_t bytes, int granule);
   void access(Warp& w, const Instruction& in, const Access& access, Use use);
+  void fence(int warp);
+  // A volatile or atomic access: what a fence covered before a write of a flag is before what
+  // follows its read.
+  void flag(int warp, std::uint64_t place, bool writes);
+  void start_block();
   // A cp.async's bytes arrive: written by this lane now.
   void arrived(const Warp& w, int lane, std::uint64_t address, std::uint32_t bytes,
                std::uint32_t id);
@@ -67,7 +72,9 @@ class SharedRaces {
   struct Read {
     std::uint32_t clock = 0, lanes = 0;
   };
-  const Clocks& clocks_;
+  Clocks& clocks_;
+  std::vector<std::vector<std::uint32_t>> fenced_;                       // by warp
+  std::unordered_map<std::uint64_t, std::vector<std::uint32_t>> flags_;  // by place
   std::size_t warps_;
   int shift_;
   std::vector<Write> writes_;            // by granule
