@@ -89,6 +89,18 @@ TEST(PtxInterpreter, CarriesGoFromWordToWord) {
   EXPECT_EQ(outcome.out[7], 1u);
 }
 
+TEST(PtxInterpreter, BytesHaveDistances) {
+  const Outcome outcome = run_text(kernel_of("", R"(
+  vabsdiff4.u32.u32.u32 %r2, 0x01ff0502, 0x0300050a, %r1;
+  vabsdiff4.u32.u32.u32.add %r3, 0x01ff0502, 0x0300050a, %r1;
+  setp.eq.s32 %p1, %r1, 0;
+  selp.b32 %r4, %r2, %r3, %p1;
+  st.global.u32 [%rd2], %r4;)"));
+  EXPECT_TRUE(outcome.result.ok()) << reports(outcome.result);
+  EXPECT_EQ(outcome.out[0], 0x02ff0008u);
+  EXPECT_EQ(outcome.out[5], 2u + 255u + 8u + 5u);
+}
+
 TEST(PtxInterpreter, ARecursiveFunctionKeepsItsRegisters) {
   const std::string ptx = R"(.version 8.0
 .target sm_80
