@@ -58,7 +58,8 @@ Evaluator::Evaluator(const Catalog& catalog, const EvaluatorOptions& options)
       device_(open_device(options.device)),
       backend_(find_backend(device_->target().backend)),
       toolchain_(backend_->toolchain()),
-      turns_(options.device),
+      // Nothing is measured on a simulated device: every process has one of its own.
+      turns_(device_->identity().simulated() ? "" : options.device),
       device_key_(device_->identity().key()) {}
 
 void Evaluator::begin(const Problem& problem, const Ceilings& ceilings) {

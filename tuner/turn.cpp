@@ -9,7 +9,8 @@
 
 namespace hone {
 
-DeviceTurns::DeviceTurns(const std::string& device) {
+DeviceTurns::DeviceTurns(const std::string& device) : descriptor_(-1) {
+  if (device.empty()) return;
   std::error_code none;
   const auto file =
       std::filesystem::temp_directory_path(none) / fmt::format("hone-{}-{}.lock", getuid(), device);

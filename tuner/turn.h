@@ -7,7 +7,7 @@
 namespace hone {
 
 // A lock between processes of one user, by name; the end of a process gives it back. Where it can't
-// be had (no folder for temporary files), there is none and nobody waits.
+// be had (no folder for temporary files), there is none and nobody waits; nor with an empty name.
 class DeviceTurns {
  public:
   explicit DeviceTurns(const std::string& device);

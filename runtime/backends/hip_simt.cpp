@@ -28,6 +28,7 @@ namespace {
 constexpr std::chrono::seconds kToolLimit{20};
 constexpr std::size_t kLogBytes = 16 << 10, kTableBytes = 64 << 20;
 constexpr const char* kKernel = "kernel.hip";
+constexpr const char* kPrelude = "runtime/simulator/simt/prelude.h";
 
 std::vector<std::string> flags_for(const CpuCompiler& compiler) {
   // No contraction: hosts without fused multiply-add would give other bits than those with.
@@ -171,13 +172,16 @@ std::string compile_simt(const Source& source, const Target& target,
                          std::chrono::duration<double> limit) {
   const CpuCompiler compiler = find_cpu_compiler();
   const WorkFolder work;
-  for (const auto& [name, text] : embedded_simt())
+  for (const auto& [name, text] : embedded_simt()) {
+    std::error_code error;
+    std::filesystem::create_directories((work.path() / name).parent_path(), error);
     write_file(work.path() / name, std::string(text));
+  }
   write_file(work.path() / kKernel, host_text(source));
   std::vector<std::string> command = {compiler.path};
   for (std::string& flag : flags_for(compiler)) command.push_back(std::move(flag));
-  command.insert(command.end(), {fmt::format("-D__{}__=1", target.arch), "-include", "prelude.h",
-                                 "-x", "c++", kKernel, "-x", "none", "-o", "kernel.so"});
+  command.insert(command.end(), {fmt::format("-D__{}__=1", target.arch), "-I.", "-include",
+                                 kPrelude, "-x", "c++", kKernel, "-x", "none", "-o", "kernel.so"});
   command.insert(command.end(), kLinkFlags.begin(), kLinkFlags.end());
   const ProcessResult result = run_tool(std::move(command), work.path(), limit, kLogBytes);
   if (!result.ok())

@@ -42,11 +42,7 @@ std::uint32_t encode_float(double value, Format format, Rounding rounding, bool 
                       exponent_mask = (1u << format.exponent) - 1;
   const int bias = (1 << (format.exponent - 1)) - 1;
   const std::uint32_t sign = (std::signbit(value) ? 1u : 0u) << (format.mantissa + format.exponent);
-  if (std::isnan(value)) {
-    return format.infinity && !(format.mantissa == 2)
-               ? exponent_mask << format.mantissa | mantissa_mask
-               : (exponent_mask << format.mantissa | mantissa_mask);
-  }
+  if (std::isnan(value)) return exponent_mask << format.mantissa | mantissa_mask;
   const std::uint32_t largest = format.infinity
                                     ? ((exponent_mask - 1) << format.mantissa) | mantissa_mask
                                     : (exponent_mask << format.mantissa) | (mantissa_mask - 1);

@@ -246,6 +246,26 @@ void dp2a(Warp& w, const Instruction& in, std::uint32_t mask) {
   });
 }
 
+// vabsdiff4: distances of four bytes, side by side or (aux 4) summed and added to c. aux 1, 2: a, b
+// are signed.
+void vabsdiff4(Warp& w, const Instruction& in, std::uint32_t mask) {
+  const auto *a = w.row<std::uint32_t>(in.o[1]), *b = w.row<std::uint32_t>(in.o[2]),
+             *c = w.row<std::uint32_t>(in.o[3]);
+  const bool a_signed = (in.aux & 1) != 0, b_signed = (in.aux & 2) != 0, adds = (in.aux & 4) != 0;
+  each_lane<std::uint32_t>(w.row<std::uint32_t>(in.o[0]), mask, [&](int i) {
+    std::uint32_t result = adds ? c[i] : 0;
+    for (int k = 0; k < 4; ++k) {
+      const auto x = static_cast<std::uint8_t>(a[i] >> (8 * k)),
+                 y = static_cast<std::uint8_t>(b[i] >> (8 * k));
+      const int p = a_signed ? static_cast<std::int8_t>(x) : x,
+                q = b_signed ? static_cast<std::int8_t>(y) : y;
+      const auto distance = static_cast<std::uint32_t>(p < q ? q - p : p - q);
+      result += adds ? distance : (distance & 0xff) << (8 * k);
+    }
+    return result;
+  });
+}
+
 constexpr std::uint32_t kCarryIn = 1, kCarryOut = 2, kSubtract = 4, kMultiplyLow = 8,
                         kMultiplyHigh = 16;
 
@@ -363,6 +383,15 @@ bool select_integer(Selector& s) {
     four(s, word, word);
     s.out.aux |= (a.kind == 's' ? 1u : 0u) | (b.kind == 's' ? 2u : 0u);
     s.out.run = root == "dp2a" ? &dp2a : &dp4a;
+    return true;
+  }
+  if (root == "vabsdiff4") {
+    const Type d = s.take_type(), a = s.take_type(), b = s.take_type(), word{'b', 32};
+    if (d.bits != 32 || s.has("sat")) s.unsupported("this form");
+    if (s.take("add")) s.out.aux |= 4;
+    four(s, word, word);
+    s.out.aux |= (a.kind == 's' ? 1u : 0u) | (b.kind == 's' ? 2u : 0u);
+    s.out.run = &vabsdiff4;
     return true;
   }
   if (root == "addc" || root == "subc" || root == "madc") {

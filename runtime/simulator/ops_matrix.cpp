@@ -466,7 +466,7 @@ bool select_mma(Selector& s) {
   const std::string_view shape = s.take_prefix("m");
   if (std::sscanf(std::string(shape).c_str(), "m%dn%dk%d", &x.m, &x.n, &x.k) != 3)
     s.fail("a shape is missing");
-  const bool kind = !s.take_prefix("kind::").empty();
+  s.take_prefix("kind::");
   x.saturate = s.take("satfinite");
   const bool a_row = s.take("row");
   const bool a_column = !a_row && s.take("col");
@@ -544,7 +544,6 @@ bool select_mma(Selector& s) {
          x.d == Element::kF64;
     s.out.run = &with_taint<&mma_double>;
   }
-  (void)kind;
   if (!ok) s.unsupported("this shape with these types");
   const auto registers = [&](int count, Element e) {
     const int bits = bits_of(e);

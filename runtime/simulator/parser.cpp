@@ -26,7 +26,7 @@ struct Frame {
 
 class Parser {
  public:
-  explicit Parser(std::string_view ptx) : ptx_(ptx), tokens_(tokenize(ptx)) {}
+  explicit Parser(std::string_view ptx) : tokens_(tokenize(ptx)) {}
 
   Text run() {
     while (peek().kind != Token::Kind::kEnd) top_level();
@@ -193,7 +193,7 @@ class Parser {
       break;
     }
     if (is(".entry") || is(".func")) {
-      function(external);
+      function();
       return;
     }
     if (is(".global") || is(".const") || is(".shared") || is(".local") || is(".tex")) {
@@ -297,7 +297,6 @@ class Parser {
     if (count != 0 && variable.bytes > kLargestVariable / count) {
       fail_at(variable.line, fmt::format("'{}' is too large", variable.name));
     }
-    element_ = variable.bytes;
     variable.bytes *= count;
     open_ = open_size;
   }
@@ -408,7 +407,7 @@ class Parser {
     return list;
   }
 
-  void function(bool external) {
+  void function() {
     ParsedFunction function;
     function.entry = take().text == ".entry";
     if (is("(")) function.results = parameter_list();
@@ -446,14 +445,12 @@ class Parser {
       }
     }
     if (accept(";")) {
-      (void)external;
       text_.functions.push_back(std::move(function));
       return;
     }
     function.defined = true;
     function_ = &function;
     frames_.clear();
-    next_renamed_ = 0;
     location_ = -1;
     body(-1, 0);
     frames_.clear();
@@ -705,15 +702,12 @@ class Parser {
     return result;
   }
 
-  std::string_view ptx_;
   std::vector<Token> tokens_;
   std::size_t at_ = 0;
   Text text_;
   ParsedFunction* function_ = nullptr;
   std::vector<Frame> frames_;
   int location_ = -1;
-  int next_renamed_ = 0;
-  std::size_t element_ = 0;
   bool open_ = false;
 };
 

@@ -65,13 +65,11 @@ TEST(HipBackend, CompilesWithResourcesForEachArchitectureOfTheToolchain) {
 
 TEST(HipBackend, NamesTheArchitectureThatTheToolchainDoesNotKnow) {
   if (const std::string why = no_hiprtc(); !why.empty()) GTEST_SKIP() << why;
-  if (!find_rtc("hiprtc").version.starts_with("5."))
-    GTEST_SKIP() << "this hiprtc may know gfx1100: " << find_rtc("hiprtc").version;
   const TemporaryFolder folder;
   const Variable cache("HONE_CACHE", folder.path().string());
   try {
     hip().compile(hip_source(kText, {"main"}), *hip().target("gfx1100"), kLimit);
-    FAIL() << "hiprtc 5 compiled for gfx1100";
+    GTEST_SKIP() << "this hiprtc knows gfx1100: " << find_rtc("hiprtc").version;
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Code::kUnsupported);
     EXPECT_THAT(error.what(), HasSubstr("doesn't know gfx1100"));

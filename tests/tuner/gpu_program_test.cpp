@@ -120,6 +120,14 @@ TEST_F(GpuProgram, TuneSaysThatItsTimesAreModelledAndGoesOnFromThere) {
   Program second(words, environment);
   for (const Json& one : second.objects()) EXPECT_EQ(one.at("kind"), "winner");
   EXPECT_EQ(second.wait(), 0) << second.errors();
+
+  // The engine finds, loads and launches the winner.
+  Program bench({"bench", kProblem, "--device", "cuda:0", "--db", db(), "--json"}, environment);
+  for (const Json& one : bench.objects()) {
+    EXPECT_EQ(one.at("match"), "exact");
+    EXPECT_THAT(one.at("timed").get<std::string>(), HasSubstr("modelled"));
+  }
+  EXPECT_EQ(bench.wait(), 0) << bench.errors();
 }
 
 TEST_F(GpuProgram, DevicesShowsEveryGpuThatIsStoodInFor) {

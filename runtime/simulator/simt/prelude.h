@@ -2,7 +2,7 @@
 // hooks are defined here. A fibre plays each GPU thread; what it does to memory and with others
 // goes to the host (abi.h).
 #pragma once
-#include "abi.h"
+#include "runtime/simulator/simt/abi.h"
 
 #define HONE_SIMT 1
 #define HONE_SIMT_PLAIN __attribute__((no_sanitize("thread")))
