@@ -155,11 +155,10 @@ Region& region_of(Warp& w, const Function& function) {
 }
 
 void start_block(Run& run, Block& block, std::uint64_t number) {
-  static std::uint64_t generations = 0;
   const auto& grid = run.launch.grid;
   block.run = &run;
   block.number = number;
-  block.generation = ++generations;
+  ++block.generation;
   block.index = {
       static_cast<std::uint32_t>(number % grid[0]),
       static_cast<std::uint32_t>(number / grid[0] % grid[1]),
