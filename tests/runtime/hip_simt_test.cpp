@@ -266,6 +266,40 @@ extern "C" __global__ void hone_main(const Args a) {
   EXPECT_THAT(ran.error, HasSubstr("uninitialised"));  // the exchange reads what nobody wrote
 }
 
+TEST(HipSimt, CompareAndSwapAfterAPlainReadIsNoRace) {
+  const Ran ran = run(R"(
+extern "C" __global__ void hone_main(const Args a) {
+  __shared__ unsigned count;
+  if (threadIdx.x == 0) count = 0;
+  __syncthreads();
+  for (unsigned seen = count, before;; seen = before) {
+    before = atomicCAS(&count, seen, seen + 1);
+    if (before == seen) break;
+  }
+  __syncthreads();
+  a.y[threadIdx.x] = count;
+}
+)",
+                      1, 128, 128);
+  EXPECT_EQ(ran.error, "");
+  ASSERT_EQ(ran.y.size(), 128u);
+  EXPECT_EQ(ran.y[5], 128);
+}
+
+TEST(HipSimt, ReadOfASumBeforeTheBarrierAfterItsAtomicsIsARace) {
+  const Ran ran = run(R"(
+extern "C" __global__ void hone_main(const Args a) {
+  __shared__ unsigned count;
+  if (threadIdx.x == 0) count = 0;
+  __syncthreads();
+  atomicAdd(&count, 1u);
+  a.y[threadIdx.x] = count;
+}
+)",
+                      1, 128, 128);
+  EXPECT_THAT(ran.error, AllOf(HasSubstr("race"), HasSubstr("line 8: a.y[threadIdx.x] = count")));
+}
+
 TEST(HipSimt, SpinningThreadLetsTheOneItWaitsForRun) {
   const Ran ran = run(R"(
 extern "C" __global__ void hone_main(const Args a) {

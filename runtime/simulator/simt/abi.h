@@ -17,6 +17,7 @@ enum HoneSimtAccess : unsigned {
   kHoneSimtWrite = 1,
   kHoneSimtAtomic = 2,     // and a write
   kHoneSimtUnaligned = 4,  // no alignment is promised
+  kHoneSimtCompare = 8,    // with kHoneSimtAtomic: compare and swap
 };
 
 // What the lanes of a wave that take part in one operation have brought.

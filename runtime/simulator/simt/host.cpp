@@ -41,7 +41,7 @@ struct SharedByte {
   std::uint32_t write_wave_epoch = 0, read_wave_epoch = 0;
   std::uint32_t write_site = 0, read_site = 0;
   std::uint16_t writer = 0, reader = 0;
-  bool written = false, atomic = false;
+  bool written = false, atomic = false, compare = false;
 };
 
 struct Wave {
@@ -442,6 +442,8 @@ void Run::touch_shared(std::uintptr_t address, std::size_t bytes, unsigned kind,
   }
   if (options_.checks == Checks::kNone) return;
   const auto me = static_cast<std::uint16_t>(linear(self()));
+  // A plain read before a compare and swap is how one is used: the swap notices what came between.
+  const bool compare = (kind & kHoneSimtCompare) != 0;
   const std::uint32_t wave_epoch = waves_[self().wave].epoch;
   const bool races = options_.checks == Checks::kAll;
   const std::uint32_t here = module_.offset_of(site);
@@ -466,7 +468,7 @@ void Run::touch_shared(std::uintptr_t address, std::size_t bytes, unsigned kind,
       found_at(Finding::Kind::kUninitialised, "reads shared memory that nothing was written to", 0);
     }
     if (races && !raced && concurrent(note->writer, note->write_epoch, note->write_wave_epoch) &&
-        !(atomic && note->atomic)) {
+        !(atomic && note->atomic) && !(!writes && note->compare)) {
       raced = true;
       found_at(Finding::Kind::kRace,
                fmt::format("{} what {} wrote with no barrier between",
@@ -474,7 +476,8 @@ void Run::touch_shared(std::uintptr_t address, std::size_t bytes, unsigned kind,
                note->write_site);
     }
     if (writes) {
-      if (races && !raced && concurrent(note->reader, note->read_epoch, note->read_wave_epoch)) {
+      if (races && !raced && !compare &&
+          concurrent(note->reader, note->read_epoch, note->read_wave_epoch)) {
         raced = true;
         found_at(Finding::Kind::kRace,
                  fmt::format("overwrites what {} read with no barrier between",
@@ -487,6 +490,7 @@ void Run::touch_shared(std::uintptr_t address, std::size_t bytes, unsigned kind,
       note->write_site = here;
       note->written = true;
       note->atomic = atomic;
+      note->compare = compare;
     } else if (note->read_epoch != epoch_ || note->reader == me ||
                note->reader / launch_.wave == me / launch_.wave) {
       // Of several readers one of another wave than the writer-to-be is worth more; keep the first.
@@ -536,6 +540,7 @@ void Run::look_for_races(SimtMemory::Block& block, std::uintptr_t address, std::
                          unsigned kind, const void* site) {
   const bool atomic = (kind & kHoneSimtAtomic) != 0,
              writes = atomic || (kind & kHoneSimtWrite) != 0;
+  const bool compare = (kind & kHoneSimtCompare) != 0;
   if (!block.cells) block.cells = std::make_unique<SimtMemory::Cell[]>(block.bytes / 4 + 1);
   const auto me = static_cast<std::uint16_t>(linear(self()));
   const std::uint32_t here = module_.offset_of(site);
@@ -549,6 +554,7 @@ void Run::look_for_races(SimtMemory::Block& block, std::uintptr_t address, std::
     const auto concurrent = [&](const SimtMemory::Access& other) {
       if (other.epoch < first_epoch_ || (other.bytes & mask) == 0 || (other.atomic && atomic))
         return false;
+      if (!writes && other.compare) return false;
       if (other.block != block_) return !block_synchronised_;
       return other.epoch == epoch_ && other.thread != me &&
              other.thread / launch_.wave != me / launch_.wave;
@@ -568,8 +574,8 @@ void Run::look_for_races(SimtMemory::Block& block, std::uintptr_t address, std::
       add(std::move(found), site);
     };
     if (!raced && concurrent(cell.write)) report(cell.write, "wrote");
-    if (!raced && writes && concurrent(cell.read)) report(cell.read, "read");
-    const SimtMemory::Access mine = {block_, epoch_, here, me, mask, atomic};
+    if (!raced && writes && !compare && concurrent(cell.read)) report(cell.read, "read");
+    const SimtMemory::Access mine = {block_, epoch_, here, me, mask, atomic, compare};
     if (writes)
       cell.write = mine;
     else if (cell.read.epoch != epoch_ || cell.read.block == block_)

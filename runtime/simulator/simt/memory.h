@@ -27,7 +27,7 @@ class SimtMemory {
     std::uint32_t block = 0, epoch = 0, site = 0;
     std::uint16_t thread = 0;
     std::uint8_t bytes = 0;  // a bit each
-    bool atomic = false;
+    bool atomic = false, compare = false;
   };
   struct Cell {
     Access write, read;

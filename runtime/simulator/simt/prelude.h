@@ -106,7 +106,7 @@ HONE_SIMT_SET(__tsan_memset)
   }
 #define HONE_SIMT_COMPARE(bits, T, name)                                                           \
   extern "C" HONE_SIMT_CALL int __tsan_atomic##bits##_##name(volatile T *p, T *c, T v, int, int) { \
-    HONE_SIMT_TOUCH(p, kHoneSimtAtomic);                                                           \
+    HONE_SIMT_TOUCH(p, kHoneSimtAtomic | kHoneSimtCompare);                                        \
     const T old = *p;                                                                              \
     if (old == *c) {                                                                               \
       *p = v;                                                                                      \
@@ -158,7 +158,7 @@ HONE_SIMT_HIP_ATOMIC(atomicOr, old | v)
 HONE_SIMT_HIP_ATOMIC(atomicXor, old ^ v)
 template <typename T, typename C, typename U>
 HONE_SIMT_CALL T atomicCAS(T *p, C compare, U u) {
-  HONE_SIMT_TOUCH(p, kHoneSimtAtomic);
+  HONE_SIMT_TOUCH(p, kHoneSimtAtomic | kHoneSimtCompare);
   const T old = *p;
   if (old == static_cast<T>(compare)) *p = static_cast<T>(u);
   return old;
