@@ -288,7 +288,7 @@ void extended(Warp& w, const Instruction& in, std::uint32_t mask) {
       x = product;
       y = static_cast<U>(c[i]);
     }
-    const U carry = (in.aux & kCarryIn) != 0 ? w.carry >> i & 1 : 0;
+    const U carry = (in.aux & kCarryIn) != 0 ? static_cast<U>(w.carry >> i & 1) : U{0};
     Uint128 sum = 0;
     bool out = false;
     if ((in.aux & kSubtract) != 0) {
