@@ -86,7 +86,9 @@ class Run {
   const HoneSimtWave* exchange(const void* mine, unsigned bytes, const void* site);
   void wave_barrier(const void* site);
   void absent(unsigned lane, const void* site);
-  [[noreturn]] void stop();  // from a thread: the launch is over
+  // From a thread: the launch is over. Doesn't come back, but isn't marked so: the address
+  // sanitizer would take the fibre's stack for a broken one.
+  void stop();
   void trap(const char* why, const void* site);
   void matrix(std::uint64_t flops) {
     ++result_.counters.matrix;
@@ -166,7 +168,6 @@ void Run::thread_main() {
 void Run::stop() {
   over_ = true;
   switch_fibre(&threads_[linear(self())].context, scheduler_);
-  __builtin_unreachable();
 }
 
 void Run::wait(State state, const void* site) {
@@ -386,7 +387,7 @@ void Run::access(const void* pointer, std::size_t bytes, unsigned kind, const vo
   const auto address = reinterpret_cast<std::uintptr_t>(pointer);
   if (++steps_ % kLookAtClock == 0) {
     check_clock();
-    if (over_) stop();
+    if (over_) return stop();
   }
   if (++slice_ > kPatience) wait(State::kReady, site);
   ++result_.counters.thread_instructions;
@@ -397,7 +398,7 @@ void Run::access(const void* pointer, std::size_t bytes, unsigned kind, const vo
                                         bytes));
     found.address = address;
     add(std::move(found), site);
-    stop();
+    return stop();
   }
   if (address - shared_begin_ < shared_end_ - shared_begin_) {
     touch_shared(address, bytes, kind, site);
@@ -438,7 +439,7 @@ void Run::touch_shared(std::uintptr_t address, std::size_t bytes, unsigned kind,
     found.address = address - shared_begin_;
     found.space = "shared";
     add(std::move(found), site);
-    stop();
+    return stop();
   }
   if (options_.checks == Checks::kNone) return;
   const auto me = static_cast<std::uint16_t>(linear(self()));
