@@ -128,7 +128,8 @@ class Loader {
     const std::size_t bytes = std::max<std::size_t>(variable.bytes, 1);
     std::byte* data = body_.memory->host(address, bytes, true);
     std::memset(data, 0, bytes);
-    std::memcpy(data, variable.data.data(), std::min(variable.data.size(), bytes));
+    std::copy_n(reinterpret_cast<const std::byte*>(variable.data.data()),
+                std::min(variable.data.size(), bytes), data);
     for (const auto& reference : variable.references) {
       const SymbolValue value = find_symbol(context_, reference.name);
       if (value.space == Space::kNone)
