@@ -3,11 +3,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -15,6 +13,7 @@
 
 #include "codegen/error.h"
 #include "codegen/hash.h"
+#include "runtime/own_files.h"
 #include "runtime/process.h"
 
 namespace hone {
@@ -27,53 +26,6 @@ constexpr std::chrono::seconds kPrefixLimit{30};
 constexpr std::uint64_t kMemoryBytes = 4ULL << 30;
 constexpr std::uint64_t kFileBytes = 256ULL << 20;
 constexpr const char* kInstall = "install one (apt-get install g++) or set HONE_CXX to its path";
-
-// A folder for one compilation, removed with all that it holds. In memory where that is possible:
-// nothing in it outlives the call.
-class WorkFolder {
- public:
-  WorkFolder() {
-    std::string tried;
-    const char* temporary = std::getenv("TMPDIR");
-    for (const char* parent : {"/dev/shm", temporary == nullptr ? "/tmp" : temporary, "/tmp"}) {
-      std::string name = fmt::format("{}/hone-{}-XXXXXX", parent, ::getpid());
-      if (::mkdtemp(name.data()) != nullptr) {
-        path_ = name;
-        return;
-      }
-      tried += fmt::format(" {} ({})", parent, std::strerror(errno));
-    }
-    throw Error(
-        Code::kIo,
-        fmt::format("no folder to compile in; tried{}; free some space or set TMPDIR", tried));
-  }
-  ~WorkFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  WorkFolder(const WorkFolder&) = delete;
-  WorkFolder& operator=(const WorkFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
-void write_file(const fs::path& file, const std::string& text) {
-  std::ofstream out(file, std::ios::binary);
-  out << text;
-  out.close();
-  if (!out)
-    throw Error(Code::kIo, fmt::format("can't write {}: no space left? Free some or set TMPDIR",
-                                       file.string()));
-}
-
-std::optional<std::string> read_file(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  std::ostringstream text;
-  if (!(text << in.rdbuf())) return std::nullopt;
-  return std::move(text).str();
-}
 
 std::vector<std::string> compile_flags(const CpuCompiler& compiler, const CpuArch& arch) {
   std::vector<std::string> flags = {"-std=c++20",
