@@ -20,13 +20,15 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <set>
 
 #include "tuner/guarded.h"
 
 namespace hone {
 namespace {
 
-constexpr int kKillRounds = 50;  // looks for strays that strays started meanwhile
+constexpr int kKillRounds = 50;  // against strays that strays start meanwhile
+constexpr int kLooks = 50;       // on a machine where processes come and go all the time
 
 std::atomic<int> report_descriptor{-1};
 
@@ -62,10 +64,10 @@ void on_fatal_signal(int signal, siginfo_t* info, void*) {
   raise(signal);
 }
 
-bool has_mark(const std::filesystem::path& process, const std::string& mark) {
+// Empty for a process that has ended, for a kernel's thread and for what isn't ours to read.
+std::string environment_of(const std::filesystem::path& process) {
   std::ifstream file(process / "environ", std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  return text.find(mark + '\0') != std::string::npos;
+  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 }  // namespace
@@ -137,18 +139,29 @@ bool adopt_orphans() { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0; }
 std::string stray_mark(pid_t owner) { return fmt::format("HONE_WORKER_OF={}", owner); }
 
 std::vector<pid_t> strays(pid_t known) {
-  std::vector<pid_t> found;
-  const std::string mark = stray_mark(getpid());
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc", ignored)) {
-    const std::string name = entry.path().filename();
-    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-    const auto process = static_cast<pid_t>(std::stol(name));
-    if (process == known || process == getpid() || !has_mark(entry.path(), mark)) continue;
-    if (waitpid(process, nullptr, WNOHANG) == process) continue;
-    found.push_back(process);
+  const std::string mark = stray_mark(getpid()) + '\0';
+  // The listing is of one moment, the visits come later: a process that ends in between may leave a
+  // child which isn't listed. So look until no process has newly gone.
+  std::set<pid_t> gone;
+  for (int look = 0; look < kLooks; ++look) {
+    std::vector<pid_t> found;
+    bool news = false;
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc", ignored)) {
+      const std::string name = entry.path().filename();
+      if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+      const auto process = static_cast<pid_t>(std::stol(name));
+      if (process == known || process == getpid()) continue;
+      const std::string environment = environment_of(entry.path());
+      if (environment.empty())
+        news |= gone.insert(process).second;
+      else if (environment.find(mark) != std::string::npos &&
+               waitpid(process, nullptr, WNOHANG) != process)
+        found.push_back(process);
+    }
+    if (!found.empty() || !news) return found;
   }
-  return found;
+  return {};
 }
 
 void kill_strays(pid_t known) {
