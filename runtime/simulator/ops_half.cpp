@@ -130,18 +130,17 @@ struct Modes {
   bool ftz = false, sat = false, relu = false;
 };
 
-template <int Count, class Op, class H>
-Handler with_modes(int lanes, const Modes& m) {
-  if (m.sat)
-    return m.ftz ? shape<Count, OneFtz<H, Sat<Op>>>(lanes) : shape<Count, One<H, Sat<Op>>>(lanes);
-  if (m.relu)
-    return m.ftz ? shape<Count, OneFtz<H, Relu<Op>>>(lanes) : shape<Count, One<H, Relu<Op>>>(lanes);
-  return m.ftz ? shape<Count, OneFtz<H, Op>>(lanes) : shape<Count, One<H, Op>>(lanes);
-}
 template <int Count, class Op>
 Handler by_half(Type type, const Modes& m) {
-  return type.kind == 'h' ? with_modes<Count, Op, Bfloat>(type.lanes, m)
-                          : with_modes<Count, Op, Half>(type.lanes, m);
+  if (type.kind == 'h')
+    return m.ftz ? shape<Count, OneFtz<Bfloat, Op>>(type.lanes)
+                 : shape<Count, One<Bfloat, Op>>(type.lanes);
+  return m.ftz ? shape<Count, OneFtz<Half, Op>>(type.lanes)
+               : shape<Count, One<Half, Op>>(type.lanes);
+}
+template <int Count, class Op>
+Handler saturating(Type type, const Modes& m) {
+  return m.sat ? by_half<Count, Sat<Op>>(type, m) : by_half<Count, Op>(type, m);
 }
 
 template <class Op>
@@ -166,8 +165,9 @@ bool select_half(Selector& s) {
   s.take("approx");
   Modes m;
   m.ftz = s.take("ftz");
-  m.sat = s.take("sat");
-  m.relu = s.take("relu");
+  // What an operation doesn't take stays, and is refused.
+  if (root == "add" || root == "sub" || root == "mul" || root == "fma") m.sat = s.take("sat");
+  if (root == "fma" && !m.sat) m.relu = s.take("relu");
   const bool nan = s.take("NaN"), xor_sign = s.take("xorsign");
   if (xor_sign) s.take("abs");
   if (s.take("oob")) s.unsupported(".oob");
@@ -181,13 +181,13 @@ bool select_half(Selector& s) {
   for (std::size_t i = 1; i <= sources; ++i) s.source(i, bits);
   s.out.flops = static_cast<std::uint8_t>(type.lanes * (root == "fma" ? 2 : 1));
   if (root == "add") {
-    s.out.run = by_half<2, Add>(type, m);
+    s.out.run = saturating<2, Add>(type, m);
   } else if (root == "sub") {
-    s.out.run = by_half<2, Sub>(type, m);
+    s.out.run = saturating<2, Sub>(type, m);
   } else if (root == "mul") {
-    s.out.run = by_half<2, Mul>(type, m);
+    s.out.run = saturating<2, Mul>(type, m);
   } else if (root == "fma") {
-    s.out.run = by_half<3, Fma>(type, m);
+    s.out.run = m.relu ? by_half<3, Relu<Fma>>(type, m) : saturating<3, Fma>(type, m);
   } else if (root == "ex2") {
     s.out.run = by_half<1, Ex2>(type, m);
   } else if (root == "tanh") {
