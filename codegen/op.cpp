@@ -4,21 +4,19 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "codegen/element.h"
 #include "codegen/error.h"
+#include "codegen/json.h"
 
 namespace hone {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 // Reads one op.json; every complaint names the file and the part.
-class Reader {
+class OpReader {
  public:
-  explicit Reader(const std::string& file) : file_(file) {}
+  explicit OpReader(const std::string& file) : file_(file) {}
 
   [[noreturn]] void fail(const std::string& what) const {
     throw Error(Code::kTemplate,
@@ -193,7 +191,7 @@ std::string names_of(const Op& op) {
 }  // namespace
 
 Op parse_op(std::string_view json_text, std::string_view reference_text, const std::string& file) {
-  Op op = Reader(file).read(json_text);
+  Op op = OpReader(file).read(json_text);
   op.reference = std::string(reference_text);
   return op;
 }

@@ -94,9 +94,9 @@ std::vector<std::string> expressions_in(const std::string& text) {
   return result;
 }
 
-class Reader {
+class VariantReader {
  public:
-  Reader(const Op& op, std::string_view text, const std::string& file)
+  VariantReader(const Op& op, std::string_view text, const std::string& file)
       : op_(op), file_(file), lines_(contract_lines(text, file)) {
     result_.op = op.name;
     result_.file = file;
@@ -295,7 +295,7 @@ class Reader {
 }  // namespace
 
 Template parse_template(const Op& op, std::string_view text, const std::string& file) {
-  Template result = Reader(op, text, file).read();
+  Template result = VariantReader(op, text, file).read();
   return result;
 }
 

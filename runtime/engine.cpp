@@ -20,6 +20,7 @@ constexpr std::chrono::seconds kCompileLimit{60};
 // A layout that was never measured at a bucket is taken to cost this much more than the best one
 // there.
 constexpr double kUnmeasuredPenalty = 2;
+
 bool knows_all(const Expression& expression, const Values& values) {
   return std::all_of(expression.names().begin(), expression.names().end(),
                      [&](const std::string& name) { return values.has(name); });
@@ -48,9 +49,6 @@ Layers open_layers(const std::optional<std::filesystem::path>& database) {
                             database->string(), database->string()));
   return Layers::open(database ? *database : user_database(), system_database());
 }
-
-// The time that counts for a row: of the final round when it was in one.
-std::int64_t time_of(const Best& row) { return row.final_ns > 0 ? row.final_ns : row.median_ns; }
 
 std::vector<std::int64_t> point_of(const Op& op, const Problem& problem) {
   Values scope = op.scope(problem);
@@ -201,7 +199,7 @@ std::optional<Engine::Choice> Engine::adapted(const Best& row, const Problem& ha
                   config,
                   point_of(op, at),
                   match,
-                  match == Match::kExact ? time_of(row) : 0,
+                  match == Match::kExact ? counted_ns(row) : 0,
                   source,
                   layout_of(*variant, config, scope)};
   } catch (const Error&) {
@@ -280,7 +278,7 @@ std::vector<Engine::Choice> Engine::borrowed(const Problem& handle) const {
     std::optional<Choice> choice = adapted(*candidate.row, handle, candidate.match);
     if (!choice) continue;
     source = candidate.row;
-    choice->median_ns = time_of(*candidate.row);
+    choice->median_ns = counted_ns(*candidate.row);
     choices.push_back(std::move(*choice));
   }
   return choices;

@@ -6,6 +6,9 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 db=${HONE_DB:-${XDG_DATA_HOME:-${HOME:?}/.local/share}/hone/tuning.db}
 
 "$root/scripts/install_packages.sh" build
-"$root/scripts/build.sh"
+# All at once compiles fastest in large units. A build folder that is there stays as it is.
+unity=-DCMAKE_UNITY_BUILD=ON
+[ ! -e "$root/build/CMakeCache.txt" ] || unity=
+"$root/scripts/build.sh" $unity
 mkdir -p "$(dirname "$db")"
 exec "$root/build/hone" tune --model smollm2-135m --device cpu:0 --db "$db" --budget 90s "$@"

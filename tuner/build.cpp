@@ -15,7 +15,7 @@
 namespace hone {
 namespace {
 
-constexpr std::chrono::seconds kCompileLimit{60};
+constexpr std::chrono::seconds kBuildLimit{60};
 
 // What one job leaves behind before it is stored.
 struct Made {
@@ -52,7 +52,7 @@ Made make(const Catalog& catalog, const BuildJob& job, Backend& backend, const T
   try {
     const Source source = render(catalog, *job.variant, job.problem, job.config, target);
     trial.source = source.hash;
-    made.binary = backend.compile(source, target, kCompileLimit);
+    made.binary = backend.compile(source, target, kBuildLimit);
     made.result.bytes = made.binary->code.size();
     Values scope = catalog.op(job.problem.op).scope(job.problem);
     scope.merge(target.limits);

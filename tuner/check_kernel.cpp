@@ -19,7 +19,7 @@
 namespace hone {
 namespace {
 
-constexpr std::chrono::seconds kCompileLimit{60};
+constexpr std::chrono::seconds kOneKernelLimit{60};
 constexpr std::int64_t kShown = 8;  // of an output's elements
 
 // "cuda/sm_80" of a text's .target line.
@@ -114,7 +114,7 @@ int check_kernel(const KernelCheck& check) {
     source.text = fmt::format("#line 1 \"{}\"\n{}",
                               std::filesystem::absolute(check.file, ignored).string(), *text);
     source.hash = hash_of(source.text);
-    image = unpack_gpu_code(backend.compile(source, *target, kCompileLimit).code).ptx;
+    image = unpack_gpu_code(backend.compile(source, *target, kOneKernelLimit).code).ptx;
   }
   const std::unique_ptr<Device> device =
       open_device(check.device.empty() ? backend.simulate(target->arch) : check.device);
@@ -140,13 +140,13 @@ int check_kernel(const KernelCheck& check) {
     reason = error.what();
   }
   const Counters counters = device->counters();
-  nlohmann::ordered_json outputs = nlohmann::ordered_json::array();
+  Json outputs = Json::array();
   if (reason.empty())
     for (const auto& buffer : buffers)
       if (buffer->out()) outputs.push_back(buffer->first());
 
   if (check.json) {
-    nlohmann::ordered_json counted = nlohmann::ordered_json::object();
+    Json counted = Json::object();
     for (const auto& [name, value] : counters) counted[name] = value;
     print_json({{"kernel", spec.kernel},
                 {"target", target->text()},

@@ -226,8 +226,8 @@ std::vector<Task> tasks_of(const CommandLine& line, const Catalog& catalog) {
   return tasks;
 }
 
-void print_json(const nlohmann::ordered_json& object) {
-  fmt::print("{}\n", object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+void print_json(const Json& object) {
+  fmt::print("{}\n", object.dump(-1, ' ', false, Json::error_handler_t::replace));
   std::fflush(stdout);
 }
 

@@ -5,12 +5,12 @@
 #include <filesystem>
 #include <functional>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "codegen/catalog.h"
+#include "codegen/json.h"
 #include "tuner/model.h"
 
 namespace hone {
@@ -84,7 +84,7 @@ std::vector<Task> tasks_of(const CommandLine& line, const Catalog& catalog);
 ModelUse model_use_of(const CommandLine& line);
 
 // One JSON object per line, to stdout, at once.
-void print_json(const nlohmann::ordered_json& object);
+void print_json(const Json& object);
 
 // "90s", "5m", "1h", "250ms" or plain seconds. Throws Error(kUsage).
 double parse_seconds(const std::string& text);

@@ -234,7 +234,7 @@ class Bench {
   Ceilings ceilings_;
 };
 
-int run(const Words& words) {
+int run_bench(const Words& words) {
   CommandLine line("hone bench PROBLEM... | --model MODEL [options]",
                    "Times what the runtime resolves from the database for each problem, in turn "
                    "with other libraries, and sets it\n"
@@ -273,17 +273,17 @@ int run(const Words& words) {
     const Result result = bench.run(task.problem);
     const double median = result.measured.median_s;
     if (line.json()) {
-      nlohmann::ordered_json object = {{"problem", text},
-                                       {"match", result.match},
-                                       {"variant", result.variant},
-                                       {"config", result.config},
-                                       {"median_ns", std::llround(median * 1e9)},
-                                       {"spread", result.measured.spread},
-                                       {"samples", result.measured.samples},
-                                       {"bound_ns", std::llround(result.roofline.bound_s * 1e9)},
-                                       {"fraction", result.roofline.bound_s / median},
-                                       {"timed", result.timed}};
-      nlohmann::ordered_json others = nlohmann::ordered_json::object();
+      Json object = {{"problem", text},
+                     {"match", result.match},
+                     {"variant", result.variant},
+                     {"config", result.config},
+                     {"median_ns", std::llround(median * 1e9)},
+                     {"spread", result.measured.spread},
+                     {"samples", result.measured.samples},
+                     {"bound_ns", std::llround(result.roofline.bound_s * 1e9)},
+                     {"fraction", result.roofline.bound_s / median},
+                     {"timed", result.timed}};
+      Json others = Json::object();
       for (const PeerResult& peer : result.peers)
         others[peer.name] = std::llround(peer.seconds * 1e9);
       object["peers"] = others;
@@ -304,9 +304,8 @@ int run(const Words& words) {
   return 0;
 }
 
-const RegisterCommand kRegistered({"bench",
-                                   "times tuned kernels against ceilings and other libraries",
-                                   run});
+const RegisterCommand kBench({"bench", "times tuned kernels against ceilings and other libraries",
+                              run_bench});
 
 }  // namespace
 }  // namespace hone

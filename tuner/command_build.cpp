@@ -82,12 +82,12 @@ std::vector<std::pair<const Template*, Config>> candidates_of(
   return candidates;
 }
 
-nlohmann::ordered_json json_of(const BuildResult& result, const Target& target) {
+Json json_of(const BuildResult& result, const Target& target) {
   const Trial& trial = result.trial;
   const Figures figures = trial.figures.empty() ? Figures::object() : Figures::parse(trial.figures);
   const auto figure = [&](const char* name) {
     const auto found = figures.find(name);
-    return found == figures.end() ? nlohmann::ordered_json() : *found;
+    return found == figures.end() ? Json() : *found;
   };
   return {{"problem", trial.problem},
           {"variant", trial.variant},
@@ -125,7 +125,7 @@ void print_line(const BuildResult& result) {
   fmt::print("{}{}\n", text, ok ? "" : "\n" + trial.reason);
 }
 
-int run(const Words& words) {
+int run_build(const Words& words) {
   CommandLine line("hone build PROBLEM... | --model MODEL --target TARGET [options]",
                    "Compiles, without running anything, what the database says is best for each "
                    "problem, every variant's start\n"
@@ -195,7 +195,7 @@ int run(const Words& words) {
   return failed > 0 ? 1 : 0;
 }
 
-const RegisterCommand kRegistered({"build", "compiles kernels for a target, runs nothing", run});
+const RegisterCommand kBuild({"build", "compiles kernels for a target, runs nothing", run_build});
 
 }  // namespace
 }  // namespace hone

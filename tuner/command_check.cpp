@@ -46,7 +46,7 @@ std::string device_for(const std::string& target) {
   return backend->name() == "cpu" ? "cpu:0" : backend->simulate(arch);
 }
 
-int run(const Words& words) {
+int run_check(const Words& words) {
   CommandLine line("hone check PROBLEM... | --model MODEL | --ptx FILE --launch SPEC [options]",
                    "Compiles, runs and checks variants against their operator's reference: the "
                    "start config, the first and last\n"
@@ -135,16 +135,16 @@ int run(const Words& words) {
           ++checked;
           failed += !pass;
           if (line.json()) {
-            nlohmann::ordered_json object = {{"problem", trial.problem},
-                                             {"variant", trial.variant},
-                                             {"config", trial.config},
-                                             {"ran_on", simulated ? "simulator" : "device"},
-                                             {"status", pass ? "ok" : to_text(trial.status)},
-                                             {"error", trial.error},
-                                             {"tolerance", tolerance},
-                                             {"checked", trial.checked},
-                                             {"reason", trial.reason},
-                                             {"pass", pass}};
+            Json object = {{"problem", trial.problem},
+                           {"variant", trial.variant},
+                           {"config", trial.config},
+                           {"ran_on", simulated ? "simulator" : "device"},
+                           {"status", pass ? "ok" : to_text(trial.status)},
+                           {"error", trial.error},
+                           {"tolerance", tolerance},
+                           {"checked", trial.checked},
+                           {"reason", trial.reason},
+                           {"pass", pass}};
             if (!trial.figures.empty()) object.update(Figures::parse(trial.figures));
             print_json(object);
             return;
@@ -168,7 +168,7 @@ int run(const Words& words) {
   return failed > 0 ? 1 : 0;
 }
 
-const RegisterCommand kRegistered({"check", "checks kernels against their references", run});
+const RegisterCommand kCheck({"check", "checks kernels against their references", run_check});
 
 }  // namespace
 }  // namespace hone

@@ -20,8 +20,6 @@ namespace hone {
 namespace {
 
 namespace po = boost::program_options;
-using Json = nlohmann::ordered_json;
-
 constexpr std::size_t kShownRows = 20;      // of `explain`, without --all
 constexpr std::size_t kShownStandIns = 10;  // of `explain`, without --all
 
@@ -39,19 +37,15 @@ std::string date_text(std::int64_t when) {
   return fmt::format("{:%Y-%m-%d %H:%M}", fmt::gmtime(static_cast<std::time_t>(when)));
 }
 
-std::int64_t time_of(const Trial& trial) {
-  return trial.final_ns > 0 ? trial.final_ns : trial.median_ns;
-}
-
 std::string time_text_of(const Trial& trial) {
   if (trial.median_ns == 0) return "-";
-  const std::string time = time_text(static_cast<double>(time_of(trial)) * 1e-9);
+  const std::string time = time_text(static_cast<double>(counted_ns(trial)) * 1e-9);
   return trial.timed.starts_with("modelled") ? time + " (modelled)" : time;
 }
 
 std::string share_text(const Trial& trial) {
   if (trial.bound_ns == 0 || trial.median_ns == 0) return "-";
-  return percent_text(static_cast<double>(trial.bound_ns) / static_cast<double>(time_of(trial)));
+  return percent_text(static_cast<double>(trial.bound_ns) / static_cast<double>(counted_ns(trial)));
 }
 
 Json json_of(const Trial& trial) {
@@ -66,7 +60,8 @@ Json json_of(const Trial& trial) {
                  {"timed", trial.timed},         {"when", trial.when}};
   if (!trial.figures.empty()) object["figures"] = Json::parse(trial.figures, nullptr, false);
   if (trial.bound_ns > 0 && trial.median_ns > 0) {
-    object["fraction"] = static_cast<double>(trial.bound_ns) / static_cast<double>(time_of(trial));
+    object["fraction"] =
+        static_cast<double>(trial.bound_ns) / static_cast<double>(counted_ns(trial));
   }
   return object;
 }
@@ -150,21 +145,21 @@ int show(const Words& words) {
   return 0;
 }
 
-const char* to_text(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::kChosen:
+const char* to_text(Standing standing) {
+  switch (standing) {
+    case Standing::kChosen:
       return "chosen";
-    case Verdict::kOfLayout:
+    case Standing::kOfLayout:
       return "best_of_layout";
-    case Verdict::kSlower:
+    case Standing::kSlower:
       return "slower";
-    case Verdict::kFailed:
+    case Standing::kFailed:
       return "failed";
-    case Verdict::kStale:
+    case Standing::kStale:
       return "stale";
-    case Verdict::kIllegal:
+    case Standing::kIllegal:
       return "illegal";
-    case Verdict::kReplaced:
+    case Standing::kReplaced:
       return "replaced";
   }
   return "";
@@ -174,7 +169,7 @@ void print_as_json(const Explanation& explanation) {
   for (const Considered& row : explanation.rows) {
     Json object = json_of(row.trial);
     object["layer"] = row.system ? "system" : "user";
-    object["verdict"] = to_text(row.verdict);
+    object["verdict"] = to_text(row.standing);
     object["reason"] = row.reason;
     print_json(object);
   }
@@ -406,7 +401,7 @@ std::string usage() {
   return text;
 }
 
-int run(const Words& words) {
+int run_db(const Words& words) {
   if (!words.empty() && (words[0] == "--help" || words[0] == "-h")) {
     fmt::print("{}", usage());
     return 0;
@@ -418,7 +413,7 @@ int run(const Words& words) {
                                           : fmt::format("'{}'?\n{}", words[0], usage()));
 }
 
-const RegisterCommand kRegistered({"db", "shows, explains and moves results", run});
+const RegisterCommand kDb({"db", "shows, explains and moves results", run_db});
 
 }  // namespace
 }  // namespace hone

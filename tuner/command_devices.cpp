@@ -28,7 +28,7 @@ void print_ceilings(const Ceilings& ceilings) {
   table.print(stdout);
 }
 
-int run(const Words& words) {
+int run_devices(const Words& words) {
   CommandLine line("hone devices [--measure] [--db FILE] [--json]",
                    "Lists the devices of this machine, with their ceilings when the database knows "
                    "them. --measure\n"
@@ -72,16 +72,16 @@ int run(const Words& words) {
       }
       const std::string name = fmt::format("{}:{}", device.backend, i);
       if (line.json()) {
-        nlohmann::ordered_json object = {{"device", name},
-                                         {"backend", device.backend},
-                                         {"vendor", device.vendor},
-                                         {"arch", device.arch},
-                                         {"model", device.model},
-                                         {"units", device.units},
-                                         {"memory_bytes", device.memory_bytes},
-                                         {"driver", device.driver},
-                                         {"name", device.name},
-                                         {"key", device.key()}};
+        Json object = {{"device", name},
+                       {"backend", device.backend},
+                       {"vendor", device.vendor},
+                       {"arch", device.arch},
+                       {"model", device.model},
+                       {"units", device.units},
+                       {"memory_bytes", device.memory_bytes},
+                       {"driver", device.driver},
+                       {"name", device.name},
+                       {"key", device.key()}};
         for (const auto& [ceiling, value] : ceilings) object[ceiling] = value;
         print_json(object);
         continue;
@@ -99,7 +99,8 @@ int run(const Words& words) {
   return found > 0 ? 0 : 1;
 }
 
-const RegisterCommand kRegistered({"devices", "lists devices and measures their ceilings", run});
+const RegisterCommand kDevices({"devices", "lists devices and measures their ceilings",
+                                run_devices});
 
 }  // namespace
 }  // namespace hone

@@ -29,7 +29,7 @@ void print_step(const std::vector<ModelProblem>& problems, const ModelUse& use,
   }
 }
 
-int run(const Words& words) {
+int run_model(const Words& words) {
   CommandLine line("hone model MODEL [options]",
                    "Lists the problems of one step of a model, with their share of the step's "
                    "operations and of the bytes that it must move.\n"
@@ -71,9 +71,8 @@ int run(const Words& words) {
   return 0;
 }
 
-const RegisterCommand registered({"model",
-                                  "lists the problems of a model with their share of its work",
-                                  run});
+const RegisterCommand kModel({"model", "lists the problems of a model with their share of its work",
+                              run_model});
 
 }  // namespace
 }  // namespace hone

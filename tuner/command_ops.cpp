@@ -42,10 +42,10 @@ std::optional<Shown> shown(const Catalog& catalog, const Op& op, const Template&
   return std::nullopt;
 }
 
-nlohmann::ordered_json json_of(const Catalog& catalog, const Op& op, const Target& target) {
-  nlohmann::ordered_json variants = nlohmann::ordered_json::array();
+Json json_of(const Catalog& catalog, const Op& op, const Target& target) {
+  Json variants = Json::array();
   for (const Template& variant : catalog.variants(op.name)) {
-    nlohmann::ordered_json one = {
+    Json one = {
         {"variant", variant.variant}, {"serves", variant.serves}, {"when", variant.when.text()}};
     if (const auto example = shown(catalog, op, variant, target)) {
       one["problem"] = example->problem;
@@ -94,7 +94,7 @@ void print_details(const Catalog& catalog, const Op& op, const Target& target) {
   }
 }
 
-int run(const Words& words) {
+int run_ops(const Words& words) {
   CommandLine line("hone ops [OPERATOR...] [options]",
                    "Lists the operators, their variants and how many configs each has for one of "
                    "the operator's own problems;\n"
@@ -134,7 +134,7 @@ int run(const Words& words) {
   return 0;
 }
 
-const RegisterCommand kRegistered({"ops", "lists operators and their variants", run});
+const RegisterCommand kOps({"ops", "lists operators and their variants", run_ops});
 
 }  // namespace
 }  // namespace hone

@@ -36,19 +36,19 @@ void parse_shard(const std::string& text, TuneOptions* options) {
     throw Error(Code::kUsage, fmt::format("--shard '{}': I counts from 0 to N-1", text));
 }
 
-nlohmann::ordered_json json_of(const Trial& trial) {
-  nlohmann::ordered_json object = {
+Json progress_json(const Trial& trial) {
+  Json object = {
       {"kind", "trial"},        {"problem", trial.problem},        {"variant", trial.variant},
       {"config", trial.config}, {"status", to_text(trial.status)}, {"median_ns", trial.median_ns},
       {"spread", trial.spread}, {"samples", trial.samples},        {"error", trial.error},
       {"timed", trial.timed},   {"compile_ms", trial.compile_ms}};
-  if (!trial.figures.empty()) object["figures"] = nlohmann::ordered_json::parse(trial.figures);
+  if (!trial.figures.empty()) object["figures"] = Json::parse(trial.figures);
   if (!trial.reason.empty()) object["reason"] = trial.reason;
   return object;
 }
 
-nlohmann::ordered_json json_of(const Outcome& outcome, bool modelled) {
-  nlohmann::ordered_json object = {{"kind", "winner"}, {"problem", outcome.task.problem.text()}};
+Json json_of(const Outcome& outcome, bool modelled) {
+  Json object = {{"kind", "winner"}, {"problem", outcome.task.problem.text()}};
   if (modelled) object["modelled"] = true;
   if (!outcome.winner) {
     object["status"] = "none";
@@ -57,7 +57,7 @@ nlohmann::ordered_json json_of(const Outcome& outcome, bool modelled) {
     return object;
   }
   const Trial& winner = *outcome.winner;
-  const std::int64_t time = winner.final_ns > 0 ? winner.final_ns : winner.median_ns;
+  const std::int64_t time = counted_ns(winner);
   object["variant"] = winner.variant;
   object["config"] = winner.config;
   object["status"] = "ok";
@@ -79,7 +79,7 @@ std::string line_of(const Outcome& outcome, bool modelled) {
   const std::string problem = outcome.task.problem.text();
   if (!outcome.winner) return fmt::format("{}: {}", problem, outcome.note);
   const Trial& winner = *outcome.winner;
-  const auto time = static_cast<double>(winner.final_ns > 0 ? winner.final_ns : winner.median_ns);
+  const auto time = static_cast<double>(counted_ns(winner));
   std::string text = fmt::format("{}: {}{} {}", problem, time_text(time * 1e-9),
                                  modelled ? " (modelled)" : "", winner.variant);
   if (outcome.default_ns > 0)
@@ -87,7 +87,7 @@ std::string line_of(const Outcome& outcome, bool modelled) {
   return text + fmt::format(", {} trials{}", outcome.trials, outcome.fresh ? "" : " (known)");
 }
 
-int run(const Words& words) {
+int run_tune(const Words& words) {
   std::string names;
   for (const auto& [name, about] : strategies()) names += fmt::format("\n  {:<12}{}", name, about);
   CommandLine line("hone tune PROBLEM... | --model MODEL [options]",
@@ -154,7 +154,7 @@ int run(const Words& words) {
   TuneProgress progress;
   progress.trial = [&](const Task&, const Trial& trial) {
     ++made;
-    if (line.json()) print_json(json_of(trial));
+    if (line.json()) print_json(progress_json(trial));
   };
   progress.problem = [&](const Outcome& outcome) {
     if (line.json())
@@ -189,8 +189,8 @@ int run(const Words& words) {
   return 0;
 }
 
-const RegisterCommand kRegistered({"tune", "searches the fastest kernels for problems or a model",
-                                   run});
+const RegisterCommand kTune({"tune", "searches the fastest kernels for problems or a model",
+                             run_tune});
 
 }  // namespace
 }  // namespace hone

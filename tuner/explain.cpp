@@ -21,7 +21,7 @@ bool same_trial(const Trial& a, const Trial& b) {
 
 // Whether a row may be used here at all, as the runtime decides it.
 struct Fitness {
-  Verdict verdict = Verdict::kChosen;
+  Standing standing = Standing::kChosen;
   std::string reason;
   bool fits() const { return reason.empty(); }
 };
@@ -31,11 +31,11 @@ Fitness fitness_of(const Catalog& catalog, const Target* target, const Trial& tr
     const Problem problem = Problem::parse(trial.problem);
     const Template* variant = catalog.variant(problem.op, trial.variant);
     if (variant == nullptr) {
-      return {Verdict::kStale, fmt::format("no variant {} of {} is known here (--templates?)",
-                                           trial.variant, problem.op)};
+      return {Standing::kStale, fmt::format("no variant {} of {} is known here (--templates?)",
+                                            trial.variant, problem.op)};
     }
     if (variant->hash != trial.template_hash) {
-      return {Verdict::kStale,
+      return {Standing::kStale,
               fmt::format("variant {} has another text now: tune again", trial.variant)};
     }
     if (target == nullptr) return {};
@@ -43,19 +43,15 @@ Fitness fitness_of(const Catalog& catalog, const Target* target, const Trial& tr
     Values scope = op.scope(op.canonical(problem, true));
     scope.merge(target->limits);
     if (!variant->serves_problem(scope, target->backend)) {
-      return {Verdict::kIllegal, fmt::format("variant {} doesn't serve this here", trial.variant)};
+      return {Standing::kIllegal, fmt::format("variant {} doesn't serve this here", trial.variant)};
     }
     if (!is_legal(*variant, scope, Values::parse(trial.config))) {
-      return {Verdict::kIllegal, "its config isn't legal here"};
+      return {Standing::kIllegal, "its config isn't legal here"};
     }
   } catch (const Error& error) {
-    return {Verdict::kIllegal, error.what()};
+    return {Standing::kIllegal, error.what()};
   }
   return {};
-}
-
-std::int64_t time_of(const Trial& trial) {
-  return trial.final_ns > 0 ? trial.final_ns : trial.median_ns;
 }
 
 // Doublings between the static dims; nullopt when the words differ: another computation.
@@ -98,8 +94,8 @@ class Explainer {
     add_rows(layers_.system(), true);
     const auto order = [](const Considered& row) {
       const bool failed = row.trial.status != Status::kOk;
-      return std::tuple(row.verdict > Verdict::kOfLayout, row.verdict != Verdict::kChosen, failed,
-                        time_of(row.trial));
+      return std::tuple(row.standing > Standing::kOfLayout, row.standing != Standing::kChosen,
+                        failed, counted_ns(row.trial));
     };
     std::stable_sort(result_.rows.begin(), result_.rows.end(),
                      [&](const Considered& a, const Considered& b) { return order(a) < order(b); });
@@ -111,7 +107,7 @@ class Explainer {
   void add_rows(const Database* layer, bool system) {
     if (layer == nullptr) return;
     for (Trial& trial : layer->trials(device_.key(), problem_.text(), &result_.unread)) {
-      Considered row{std::move(trial), system, Verdict::kSlower, ""};
+      Considered row{std::move(trial), system, Standing::kSlower, ""};
       judge(row);
       result_.rows.push_back(std::move(row));
     }
@@ -119,44 +115,44 @@ class Explainer {
 
   void judge(Considered& row) const {
     const Trial& trial = row.trial;
-    const auto verdict = [&](Verdict is, std::string why) {
-      row.verdict = is;
+    const auto standing = [&](Standing is, std::string why) {
+      row.standing = is;
       row.reason = std::move(why);
     };
     if (row.system && layers_.user() != nullptr &&
         layers_.user()->find_trial(trial.device, trial.problem, trial.template_hash,
                                    trial.config)) {
-      return verdict(Verdict::kReplaced, "your own database has this config");
+      return standing(Standing::kReplaced, "your own database has this config");
     }
     if (trial.status != Status::kOk) {
       const std::string first_line = trial.reason.substr(0, trial.reason.find('\n'));
-      return verdict(Verdict::kFailed,
-                     to_text(trial.status) + (first_line.empty() ? "" : ": " + first_line));
+      return standing(Standing::kFailed,
+                      to_text(trial.status) + (first_line.empty() ? "" : ": " + first_line));
     }
     if (const Fitness fitness = fitness_of(catalog_, target_, trial); !fitness.fits()) {
-      return verdict(fitness.verdict, fitness.reason);
+      return standing(fitness.standing, fitness.reason);
     }
     const auto winner = std::find_if(winners_.begin(), winners_.end(),
                                      [&](const Best& best) { return same_trial(best, trial); });
     if (winner == winners_.begin() && winner != winners_.end()) {
-      return verdict(Verdict::kChosen, trial.preference > 0 ? "chosen: first of the final round"
-                                                            : "chosen: lowest median");
+      return standing(Standing::kChosen, trial.preference > 0 ? "chosen: first of the final round"
+                                                              : "chosen: lowest median");
     }
-    if (winner != winners_.end()) return verdict(Verdict::kOfLayout, "the best of its layout");
+    if (winner != winners_.end()) return standing(Standing::kOfLayout, "the best of its layout");
     const Best* best = best_of_layout(trial.layout);
     const auto times = [&](std::int64_t own, std::int64_t winners) {
       return fmt::format("{:.2f} times the winner's time",
                          static_cast<double>(own) / static_cast<double>(winners));
     };
-    if (best == nullptr) return verdict(Verdict::kSlower, "slower");
+    if (best == nullptr) return standing(Standing::kSlower, "slower");
     if (trial.preference > 0) {
-      return verdict(Verdict::kSlower,
-                     fmt::format("place {} of the final round: {}", trial.preference,
-                                 times(time_of(trial), time_of(*best))));
+      return standing(Standing::kSlower,
+                      fmt::format("place {} of the final round: {}", trial.preference,
+                                  times(counted_ns(trial), counted_ns(*best))));
     }
-    verdict(Verdict::kSlower, trial.median_ns < best->median_ns
-                                  ? "faster once, but in no final round"
-                                  : times(trial.median_ns, best->median_ns));
+    standing(Standing::kSlower, trial.median_ns < best->median_ns
+                                    ? "faster once, but in no final round"
+                                    : times(trial.median_ns, best->median_ns));
   }
 
   const Best* best_of_layout(const std::string& layout) const {

@@ -10,7 +10,7 @@
 
 namespace hone {
 
-enum class Verdict {
+enum class Standing {
   kChosen,    // the best of all layouts
   kOfLayout,  // the best of its layout: taken when a weight is packed that way
   kSlower,
@@ -23,7 +23,7 @@ enum class Verdict {
 struct Considered {
   Trial trial;
   bool system = false;  // from which layer
-  Verdict verdict = Verdict::kSlower;
+  Standing standing = Standing::kSlower;
   std::string reason;  // one line
 };
 

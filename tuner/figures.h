@@ -1,8 +1,7 @@
 // What a trial tells besides its time: what its compiler said of it, what a simulator counted.
 #pragma once
 
-#include <nlohmann/json.hpp>
-
+#include "codegen/json.h"
 #include "codegen/template.h"
 #include "codegen/values.h"
 #include "runtime/backend.h"
@@ -10,7 +9,7 @@
 
 namespace hone {
 
-using Figures = nlohmann::ordered_json;
+using Figures = Json;
 
 // Of all entries the most that one takes, and the least occupancy of the launches of `config`:
 // {"registers","spills","shared","occupancy","code_bytes"}. Spills are bytes per thread, shared

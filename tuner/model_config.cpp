@@ -2,16 +2,14 @@
 #include <fmt/format.h>
 
 #include <initializer_list>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "codegen/error.h"
+#include "codegen/json.h"
 #include "tuner/model_family.h"
 
 namespace hone {
 namespace {
-
-using Json = nlohmann::json;
 
 // No shape is larger, and sums and small multiples of smaller ones can't overflow.
 constexpr std::uint64_t kMaxInteger = std::uint64_t{1} << 40;

@@ -17,10 +17,6 @@ constexpr double kTieErrors = 3;    // standard errors of the difference of two 
 
 bool works(const Trial& trial) { return trial.status == Status::kOk && trial.median_ns > 0; }
 
-std::int64_t counted_ns(const Trial& trial) {
-  return trial.final_ns > 0 ? trial.final_ns : trial.median_ns;
-}
-
 std::size_t choose_winner(const std::vector<Finalist>& finalists) {
   std::size_t fastest = 0;
   for (std::size_t i = 1; i < finalists.size(); ++i)

@@ -24,8 +24,6 @@ struct Outcome {
 
 // Ok, with a time.
 bool works(const Trial& trial);
-// Of the final round when it was in one.
-std::int64_t counted_ns(const Trial& trial);
 
 // What a finished problem's rows say. `valid`: is this row's template the one at hand?
 Outcome outcome_of(const Task& task, const std::vector<Trial>& trials,

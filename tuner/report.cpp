@@ -16,10 +16,6 @@ constexpr std::size_t kPlainWidth = 120;  // where no terminal tells its own
 
 double seconds_of(std::int64_t nanoseconds) { return static_cast<double>(nanoseconds) * 1e-9; }
 
-std::int64_t winner_ns(const Outcome& outcome) {
-  return outcome.winner->final_ns > 0 ? outcome.winner->final_ns : outcome.winner->median_ns;
-}
-
 std::vector<std::string> row_of(const Outcome& outcome) {
   const Problem& problem = outcome.task.problem;
   std::vector<std::string> row = {problem.op, problem.values.text()};
@@ -27,7 +23,7 @@ std::vector<std::string> row_of(const Outcome& outcome) {
     row.insert(row.end(), {"-", "", "", "", outcome.note});
     return row;
   }
-  const auto time = static_cast<double>(winner_ns(outcome));
+  const auto time = static_cast<double>(counted_ns(*outcome.winner));
   row.push_back(outcome.winner->variant);
   row.push_back(time_text(time * 1e-9));
   row.push_back(outcome.default_ns > 0
@@ -98,7 +94,8 @@ void print_outcomes(std::FILE* out, const std::vector<Outcome>& outcomes,
       std::string& role = roles[outcome];
       if (role.find(task.role) == std::string::npos) role += (role.empty() ? "" : " ") + task.role;
       if (!outcome->winner) continue;
-      const double time = seconds_of(winner_ns(*outcome)) * static_cast<double>(task.count);
+      const double time =
+          seconds_of(counted_ns(*outcome->winner)) * static_cast<double>(task.count);
       total += time;
       total_default += outcome->default_ns > 0
                            ? seconds_of(outcome->default_ns) * static_cast<double>(task.count)
@@ -119,9 +116,9 @@ void print_outcomes(std::FILE* out, const std::vector<Outcome>& outcomes,
     for (const Outcome* outcome : order) {
       std::vector<std::string> row = row_of(*outcome);
       if (step > 0) {
-        const double time =
-            outcome->winner ? seconds_of(winner_ns(*outcome)) * static_cast<double>(calls[outcome])
-                            : 0;
+        const double time = outcome->winner ? seconds_of(counted_ns(*outcome->winner)) *
+                                                  static_cast<double>(calls[outcome])
+                                            : 0;
         row.insert(row.begin(), {roles[outcome], std::to_string(calls[outcome]),
                                  total > 0 ? percent_text(time / total) : "-"});
       }

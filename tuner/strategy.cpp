@@ -7,14 +7,14 @@
 namespace hone {
 namespace {
 
-struct Entry {
+struct NamedStrategy {
   std::string about;
   StrategyFactory make;
 };
 
-std::map<std::string, Entry>& registry() {
-  static std::map<std::string, Entry> entries;
-  return entries;
+std::map<std::string, NamedStrategy>& known_strategies() {
+  static std::map<std::string, NamedStrategy> known;
+  return known;
 }
 
 std::string key_of(const Point& point) {
@@ -80,21 +80,22 @@ std::optional<Point> Visited::next() {
 }
 
 RegisterStrategy::RegisterStrategy(std::string name, std::string about, StrategyFactory make) {
-  registry()[std::move(name)] = {std::move(about), make};
+  known_strategies()[std::move(name)] = {std::move(about), make};
 }
 
 std::unique_ptr<Strategy> make_strategy(const std::string& name, const SearchSpace& space,
                                         std::uint64_t seed) {
-  const auto found = registry().find(name);
-  if (found != registry().end()) return found->second.make(space, seed);
+  const auto found = known_strategies().find(name);
+  if (found != known_strategies().end()) return found->second.make(space, seed);
   std::string known;
-  for (const auto& [other, entry] : registry()) known += (known.empty() ? "" : ", ") + other;
+  for (const auto& [other, entry] : known_strategies())
+    known += (known.empty() ? "" : ", ") + other;
   throw Error(Code::kUsage, "unknown strategy '" + name + "'; known: " + known);
 }
 
 std::vector<std::pair<std::string, std::string>> strategies() {
   std::vector<std::pair<std::string, std::string>> result;
-  for (const auto& [name, entry] : registry()) result.emplace_back(name, entry.about);
+  for (const auto& [name, entry] : known_strategies()) result.emplace_back(name, entry.about);
   return result;
 }
 

@@ -3,14 +3,14 @@
 #pragma once
 
 #include <chrono>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "codegen/json.h"
+
 namespace hone {
 
-using Json = nlohmann::json;
 using Deadline = std::chrono::steady_clock::time_point;
 
 struct Message {

@@ -25,7 +25,7 @@ std::optional<std::int64_t> winner_time(const std::vector<Trial>& trials) {
     if (winner == nullptr || trial.preference < winner->preference) winner = &trial;
   }
   if (winner == nullptr) return std::nullopt;
-  return winner->final_ns > 0 ? winner->final_ns : winner->median_ns;
+  return counted_ns(*winner);
 }
 
 bool Database::Impl::absorb_device(const DeviceIdentity& device) {

@@ -92,6 +92,12 @@ struct Trial {
   bool operator==(const Trial&) const = default;
 };
 
+// The time that counts for a Trial or a Best: of the final round when it was in one.
+template <typename Row>
+std::int64_t counted_ns(const Row& row) {
+  return row.final_ns > 0 ? row.final_ns : row.median_ns;
+}
+
 // What makes a trial impossible to believe (a negative time, a problem that isn't canonical ...),
 // or "". Says nothing about templates and spaces: that needs a catalog.
 std::string flaw_of(const Trial& trial);

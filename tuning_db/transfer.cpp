@@ -5,17 +5,15 @@
 #include <cmath>
 #include <istream>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <ostream>
 #include <utility>
 
+#include "codegen/json.h"
 #include "tuning_db/compression.h"
 #include "tuning_db/database_impl.h"
 
 namespace hone {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr int kExportVersion = 1;
 

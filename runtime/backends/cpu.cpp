@@ -254,7 +254,7 @@ class CpuBackend final : public Backend {
   }
 };
 
-const RegisterBackend kRegistered(std::make_unique<CpuBackend>());
+const RegisterBackend kCpuRegistered(std::make_unique<CpuBackend>());
 
 }  // namespace
 }  // namespace hone

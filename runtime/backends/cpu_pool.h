@@ -15,7 +15,7 @@ using CpuEntry = void (*)(const void* slots, const std::int64_t* grid, std::int6
                           std::int64_t end, std::int64_t thread);
 
 // The caller of run() is thread 0 of a launch; it isn't pinned, and the worker that shares its core
-// is left out. The others run on workers, each pinned to its core, that spin for kCpuSpin after a
+// is left out. The others run on workers, each pinned to its core, that spin for kSpin after a
 // launch and then sleep. Workers start with the first launch that needs one. A worker that wakes
 // too late to help isn't waited for. Any thread may call run(), even in a forked child, where the
 // workers don't exist; while one launch has the workers, others run on their caller alone.

@@ -15,19 +15,20 @@ namespace {
 using Result = GpuDriver::Result;
 
 constexpr const char* kUsual = "libcuda.so.1";
-constexpr const char* kHow =
+constexpr const char* kHowToGetCuda =
     "install NVIDIA's driver, set HONE_CUDA_DRIVER to the path of a libcuda.so.1, or set "
     "HONE_CUDA_DRIVER=standin to simulate a GPU";
 constexpr int kMaxDynamicShared = 8;              // a function attribute
 constexpr int kErrorLog = 5, kErrorLogBytes = 6;  // options of just-in-time compilation
 constexpr std::size_t kLogBytes = 8192;
 
-std::shared_ptr<const GpuDriver> load(const std::string& path) {
-  const DriverLibrary find(path, kHow);
+std::shared_ptr<const GpuDriver> load_library(const std::string& path) {
+  const DriverLibrary find(path, kHowToGetCuda);
   auto driver = std::make_shared<GpuDriver>();
   driver->backend = "cuda";
   driver->path = path;
   driver->max_shared_attribute = cuda_attribute::kSharedOptIn;
+  driver->l2_attribute = cuda_attribute::kL2Bytes;
   find(driver->init, "cuInit");
   find(driver->driver_version, "cuDriverGetVersion");
   find(driver->device_count, "cuDeviceGetCount");
@@ -103,7 +104,7 @@ std::shared_ptr<const GpuDriver> load(const std::string& path) {
   driver->measure_ceilings = measure_gpu_ceilings;
   if (const Result result = driver->init(0); result != 0)
     throw Error(Code::kNotFound, fmt::format("the CUDA driver {} finds no device: {}; {}", path,
-                                             driver->error_text(result), kHow));
+                                             driver->error_text(result), kHowToGetCuda));
   return driver;
 }
 
@@ -123,7 +124,7 @@ std::shared_ptr<const GpuDriver> load_cuda_driver() {
   if (path.empty()) path = kUsual;
   const std::lock_guard lock(mutex);
   std::shared_ptr<const GpuDriver>& driver = known[path];
-  if (driver == nullptr) driver = load(path);
+  if (driver == nullptr) driver = load_library(path);
   return driver;
 }
 

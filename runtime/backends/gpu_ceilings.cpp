@@ -7,12 +7,12 @@
 namespace hone {
 namespace {
 
-constexpr std::chrono::seconds kCompileLimit{60};
-constexpr std::size_t kMemoryBytes = 512 << 20;  // larger than any last-level cache
+constexpr std::chrono::seconds kKernelLimit{60};
+constexpr std::size_t kStreamBytes = 512 << 20;  // larger than any last-level cache
 constexpr std::size_t kCacheBytes = 2 << 20;     // fits into every one
 constexpr std::int64_t kThreads = 256, kBlocksPerUnit = 8;
 constexpr std::int64_t kSteps = 4096;  // of a chain of operations
-constexpr int kChains = 8;             // of them at once in a thread
+constexpr int kThreadChains = 8;       // of them at once in a thread
 constexpr int kRounds = 20;
 
 // Eight independent chains per thread hide the latency of one; what they compute is stored under a
@@ -93,7 +93,7 @@ Ceilings measure_gpu_ceilings(Device& device, const GpuDriver& driver,
   if (matrix) source.entries.push_back("mma");
   source.hash = hash_of(normalised(source.text));
   const Binary binary =
-      find_backend(driver.backend)->compile(source, device.target(), kCompileLimit);
+      find_backend(driver.backend)->compile(source, device.target(), kKernelLimit);
   const std::unique_ptr<Module> module = device.load(binary, source.entries);
   const std::int64_t units = device.target().limits.integer("units");
 
@@ -105,7 +105,7 @@ Ceilings measure_gpu_ceilings(Device& device, const GpuDriver& driver,
     Buffer(const Buffer&) = delete;
     Buffer& operator=(const Buffer&) = delete;
   };
-  const Buffer from(device, kMemoryBytes), to(device, kMemoryBytes);
+  const Buffer from(device, kStreamBytes), to(device, kStreamBytes);
 
   // The best of what fits into this measurement's share of the budget.
   const auto best_of = [&](const std::function<void()>& work, int repeats) {
@@ -132,22 +132,22 @@ Ceilings measure_gpu_ceilings(Device& device, const GpuDriver& driver,
     module->run(dispatch, nullptr);
   };
   const double threads = static_cast<double>(units * kBlocksPerUnit * kThreads);
-  const double chained = static_cast<double>(kSteps * kChains);
+  const double chained = static_cast<double>(kSteps * kThreadChains);
   constexpr double kGiga = 1e9, kMmaOperations = 2.0 * 16 * 8 * 8,
                    kMfmaOperations = 2.0 * 16 * 16 * 16;
   constexpr int kCacheSteps = 64, kManyLaunches = 200;
 
   Ceilings ceilings;
-  ceilings["read_gbps"] = static_cast<double>(kMemoryBytes) /
-                          best_of([&] { launch(kRead, kMemoryBytes, 1); }, 2) / kGiga;
+  ceilings["read_gbps"] = static_cast<double>(kStreamBytes) /
+                          best_of([&] { launch(kRead, kStreamBytes, 1); }, 2) / kGiga;
   ceilings["l2_gbps"] = static_cast<double>(kCacheBytes) * kCacheSteps /
                         best_of([&] { launch(kRead, kCacheBytes, kCacheSteps); }, 2) / kGiga;
   ceilings["copy_gbps"] =
-      2.0 * static_cast<double>(kMemoryBytes) /
+      2.0 * static_cast<double>(kStreamBytes) /
       best_of(
           [&] {
             driver.copy(reinterpret_cast<std::uintptr_t>(to.memory),
-                        reinterpret_cast<std::uintptr_t>(from.memory), kMemoryBytes, nullptr);
+                        reinterpret_cast<std::uintptr_t>(from.memory), kStreamBytes, nullptr);
           },
           2) /
       kGiga;

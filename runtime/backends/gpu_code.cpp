@@ -5,16 +5,14 @@
 
 #include <charconv>
 #include <cstring>
-#include <nlohmann/json.hpp>
 
 #include "codegen/error.h"
+#include "codegen/json.h"
 
 namespace hone {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-constexpr std::string_view kMagic = "HONEGPU1";
+constexpr std::string_view kGpuMagic = "HONEGPU1";
 constexpr std::string_view kPrefix = "hone_";
 
 std::string_view without_prefix(std::string_view name) {
@@ -78,7 +76,7 @@ std::string pack_gpu_code(const GpuCode& code) {
                                  {"simt", code.simt.size()},
                                  {"entries", entries}})
                                .dump();
-  std::string bytes(kMagic);
+  std::string bytes(kGpuMagic);
   const std::uint64_t size = head.size();
   bytes.append(reinterpret_cast<const char*>(&size), sizeof size);
   return bytes + head + code.code + code.ptx + code.simt;
@@ -90,9 +88,9 @@ GpuCode unpack_gpu_code(std::string_view bytes) {
                  "this is no GPU code of Hone's, or a damaged one; build it again (hone db gc, or "
                  "clear the cache)");
   };
-  const auto size = read_at<std::uint64_t>(bytes, kMagic.size());
-  if (!bytes.starts_with(kMagic) || !size) throw broken();
-  std::string_view rest = bytes.substr(kMagic.size() + sizeof *size);
+  const auto size = read_at<std::uint64_t>(bytes, kGpuMagic.size());
+  if (!bytes.starts_with(kGpuMagic) || !size) throw broken();
+  std::string_view rest = bytes.substr(kGpuMagic.size() + sizeof *size);
   if (rest.size() < *size) throw broken();
   GpuCode code;
   try {

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <nlohmann/json.hpp>
 
 #include "codegen/error.h"
+#include "codegen/json.h"
 #include "runtime/backends/gpu_code.h"
 
 namespace hone {
@@ -240,7 +240,7 @@ class GpuDevice final : public Device {
     Counters counters;
     const std::string text = text_of(shared_->driver->simulator_counters);
     if (text.empty()) return counters;
-    const auto json = nlohmann::ordered_json::parse(text, nullptr, false);
+    const auto json = Json::parse(text, nullptr, false);
     if (!json.is_object()) return counters;
     counters.emplace_back("launches", json.value("launches", 0.0));
     counters.emplace_back("modelled_ns", json.value("modelled_ns", 0.0));
@@ -274,7 +274,7 @@ class GpuDevice final : public Device {
     const std::string text = text_of([this](char* to, std::size_t bytes) {
       return shared_->driver->simulator_ceilings(to, bytes, shared_->device);
     });
-    const auto json = nlohmann::json::parse(text, nullptr, false);
+    const auto json = Json::parse(text, nullptr, false);
     Ceilings ceilings;
     if (!json.is_object()) return ceilings;
     for (const auto& [name, value] : json.items())

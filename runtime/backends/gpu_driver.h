@@ -72,7 +72,8 @@ struct GpuDriver {
 
   std::string backend;  // cuda, hip
   std::string path;
-  int max_shared_attribute = 0;  // the number of the device's attribute
+  int max_shared_attribute = 0;  // the numbers of the device's attributes
+  int l2_attribute = 0;
 
   int attribute(int number, Device device) const {
     int value = 0;

@@ -15,9 +15,9 @@ namespace {
 
 using Result = GpuDriver::Result;
 
-constexpr std::array kUsual = {"libamdhip64.so.7", "libamdhip64.so.6", "libamdhip64.so.5",
-                               "libamdhip64.so", "/opt/rocm/lib/libamdhip64.so"};
-constexpr const char* kHow =
+constexpr std::array kUsualNames = {"libamdhip64.so.7", "libamdhip64.so.6", "libamdhip64.so.5",
+                                    "libamdhip64.so", "/opt/rocm/lib/libamdhip64.so"};
+constexpr const char* kHowToGetHip =
     "install ROCm (Debian: libamdhip64-5), set HONE_HIP_RUNTIME to the path of a libamdhip64.so, "
     "or set HONE_HIP_RUNTIME=standin to simulate a GPU";
 constexpr Result kNoDevice = 100;
@@ -32,11 +32,11 @@ int device_of(GpuDriver::Context context) {
 
 // By what name the loader finds it.
 DriverLibrary open_library(const std::string& path) {
-  if (!path.empty()) return DriverLibrary(path, kHow);
+  if (!path.empty()) return DriverLibrary(path, kHowToGetHip);
   std::string why;
-  for (const char* name : kUsual) {
+  for (const char* name : kUsualNames) {
     try {
-      return DriverLibrary(name, kHow);
+      return DriverLibrary(name, kHowToGetHip);
     } catch (const Error& error) {
       why = error.what();
     }
@@ -57,17 +57,18 @@ std::string find_arch(std::string_view properties) {
   return "";
 }
 
-struct Loaded {
+struct LoadedRuntime {
   std::shared_ptr<const GpuDriver> driver;
   Result (*properties)(void*, int) = nullptr;
 };
 
-Loaded load(const std::string& path) {
+LoadedRuntime load_runtime(const std::string& path) {
   const DriverLibrary find = open_library(path);
   auto driver = std::make_shared<GpuDriver>();
   driver->backend = "hip";
   driver->path = path.empty() ? "libamdhip64.so" : path;
   driver->max_shared_attribute = hip_attribute::kMaxShared;
+  driver->l2_attribute = hip_attribute::kL2Bytes;
   find(driver->init, "hipInit");
   find(driver->driver_version, "hipRuntimeGetVersion");
   find(driver->device_count, "hipGetDeviceCount");
@@ -125,13 +126,14 @@ Loaded load(const std::string& path) {
   // All of a unit's LDS may be asked for as it is.
   driver->allow_dynamic_shared = [](GpuDriver::Function, std::int64_t) { return 0; };
   driver->error_text = [error_name, error_string](Result result) {
-    return fmt::format("{}: {}", error_name(result), error_string(result));
+    const std::string name = error_name(result), text = error_string(result);
+    return text.empty() || text == name ? name : fmt::format("{}: {}", name, text);
   };
   driver->images = [simulated = driver->simulated()](const GpuCode& code) {
     return std::vector<std::string_view>{simulated ? code.simt : code.code};
   };
   driver->measure_ceilings = measure_gpu_ceilings;
-  Loaded loaded;
+  LoadedRuntime loaded;
   find.optional(loaded.properties, "hipGetDevicePropertiesR0600");
   if (loaded.properties == nullptr) find(loaded.properties, "hipGetDeviceProperties");
   if (const Result result = driver->init(0); result != 0)
@@ -140,18 +142,18 @@ Loaded load(const std::string& path) {
         fmt::format(
             "the HIP runtime {} finds no device{}; {}", driver->path,
             result == kNoDevice && !driver->simulated() ? "" : ": " + driver->error_text(result),
-            kHow));
+            kHowToGetHip));
   loaded.driver = std::move(driver);
   return loaded;
 }
 
-const Loaded& loaded_runtime() {
+const LoadedRuntime& loaded_runtime() {
   static std::mutex mutex;
-  static std::map<std::string, Loaded> known;
+  static std::map<std::string, LoadedRuntime> known;
   const std::string path = driver_path("HONE_HIP_RUNTIME", "standin/libamdhip64.so");
   const std::lock_guard lock(mutex);
-  Loaded& loaded = known[path];
-  if (loaded.driver == nullptr) loaded = load(path);
+  LoadedRuntime& loaded = known[path];
+  if (loaded.driver == nullptr) loaded = load_runtime(path);
   return loaded;
 }
 

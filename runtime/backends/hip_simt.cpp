@@ -26,7 +26,7 @@ std::span<const std::pair<std::string_view, std::string_view>> embedded_simt();
 namespace {
 
 constexpr std::chrono::seconds kToolLimit{20};
-constexpr std::size_t kLogBytes = 16 << 10, kTableBytes = 64 << 20;
+constexpr std::size_t kCompilerOutputBytes = 16 << 10, kTableBytes = 64 << 20;
 constexpr const char* kKernel = "kernel.hip";
 constexpr const char* kPrelude = "runtime/simulator/simt/prelude.h";
 
@@ -62,14 +62,14 @@ std::vector<std::string> flags_for(const CpuCompiler& compiler) {
   return flags;
 }
 
-const std::vector<std::string> kLinkFlags = {"-nostdlib",
-                                             "-Wl,--build-id=none",
-                                             "-Wl,-z,defs",
-                                             "-Wl,-Bsymbolic",
-                                             "-Wl,--as-needed",
-                                             "-lm",
-                                             "-lc",
-                                             "-lgcc"};
+const std::vector<std::string> kHostLinkFlags = {"-nostdlib",
+                                                 "-Wl,--build-id=none",
+                                                 "-Wl,-z,defs",
+                                                 "-Wl,-Bsymbolic",
+                                                 "-Wl,--as-needed",
+                                                 "-lm",
+                                                 "-lc",
+                                                 "-lgcc"};
 
 // `extern __shared__ T name[]` is a name for the launch's dynamic shared memory.
 std::string host_text(const Source& source) {
@@ -182,8 +182,9 @@ std::string compile_simt(const Source& source, const Target& target,
   for (std::string& flag : flags_for(compiler)) command.push_back(std::move(flag));
   command.insert(command.end(), {fmt::format("-D__{}__=1", target.arch), "-I.", "-include",
                                  kPrelude, "-x", "c++", kKernel, "-x", "none", "-o", "kernel.so"});
-  command.insert(command.end(), kLinkFlags.begin(), kLinkFlags.end());
-  const ProcessResult result = run_tool(std::move(command), work.path(), limit, kLogBytes);
+  command.insert(command.end(), kHostLinkFlags.begin(), kHostLinkFlags.end());
+  const ProcessResult result =
+      run_tool(std::move(command), work.path(), limit, kCompilerOutputBytes);
   if (!result.ok())
     throw Error(Code::kCompile, fmt::format("{} failed with {} for the SIMT host; its log:\n{}",
                                             compiler.path, result.summary(), result.output));

@@ -19,21 +19,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::chrono::seconds kVersionLimit{30};
-constexpr std::uint64_t kMemoryBytes = 8ULL << 30;
-constexpr std::uint64_t kFileBytes = 256ULL << 20;
-constexpr std::size_t kLogBytes = 256 << 10;
+constexpr std::chrono::seconds kRtcVersionLimit{30};
+constexpr std::uint64_t kRtcMemoryBytes = 8ULL << 30;
+constexpr std::uint64_t kRtcFileBytes = 256ULL << 20;
+constexpr std::size_t kRtcOutputBytes = 256 << 10;
 constexpr int kRefused = 1;  // hone-rtc's exit status for a bad source
 
-struct Kind {
+struct RtcKind {
   const char* variable;
   std::vector<const char*> names;
   std::vector<const char*> folders;
   const char* fetch;
 };
 
-const Kind& kind_of(const std::string& name) {
-  static const std::map<std::string, Kind> kinds = {
+const RtcKind& kind_of(const std::string& name) {
+  static const std::map<std::string, RtcKind> kinds = {
       {"nvrtc",
        {"HONE_NVRTC",
         {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"},
@@ -49,7 +49,7 @@ const Kind& kind_of(const std::string& name) {
   return kinds.at(name);
 }
 
-std::vector<fs::path> folders_of(const Kind& kind, const std::string& name) {
+std::vector<fs::path> folders_of(const RtcKind& kind, const std::string& name) {
   std::vector<fs::path> folders;
   const char* data = std::getenv("XDG_DATA_HOME");
   const char* home = std::getenv("HOME");
@@ -72,7 +72,7 @@ std::vector<fs::path> folders_of(const Kind& kind, const std::string& name) {
   return folders;
 }
 
-std::optional<fs::path> find_library(const Kind& kind, const std::string& name) {
+std::optional<fs::path> find_library(const RtcKind& kind, const std::string& name) {
   std::error_code error;
   for (const fs::path& folder : folders_of(kind, name))
     for (const char* file : kind.names)
@@ -93,9 +93,9 @@ ProcessResult run_helper(const std::vector<std::string>& words, const fs::path& 
   ProcessLimits limits;
   limits.wall = limit;
   limits.cpu = std::chrono::seconds(static_cast<std::int64_t>(std::ceil(limit.count())) + 1);
-  limits.memory_bytes = kMemoryBytes;
-  limits.file_bytes = kFileBytes;
-  limits.output_bytes = kLogBytes;
+  limits.memory_bytes = kRtcMemoryBytes;
+  limits.file_bytes = kRtcFileBytes;
+  limits.output_bytes = kRtcOutputBytes;
   return run_process(command, limits, folder, {"TMPDIR=" + folder.string(), "LC_ALL=C"});
 }
 
@@ -112,7 +112,8 @@ std::string version_of(const std::string& kind, const fs::path& library) {
   if (const auto found = known.find(key); found != known.end()) return found->second;
   const BinaryCache cache(default_cache_folder());
   if (auto found = cache.find(key)) return known[key] = *found;
-  const ProcessResult result = run_helper({kind, library.string(), "version"}, "/", kVersionLimit);
+  const ProcessResult result =
+      run_helper({kind, library.string(), "version"}, "/", kRtcVersionLimit);
   std::string version = result.output.substr(0, result.output.find('\n'));
   if (!result.ok() || version.empty())
     throw Error(Code::kCompile, fmt::format("{} can't be used: {}: {}; {}", library.string(),
@@ -124,7 +125,7 @@ std::string version_of(const std::string& kind, const fs::path& library) {
 }  // namespace
 
 Rtc find_rtc(const std::string& name) {
-  const Kind& kind = kind_of(name);
+  const RtcKind& kind = kind_of(name);
   Rtc rtc{name, {}, {}};
   if (const char* chosen = std::getenv(kind.variable); chosen != nullptr && *chosen != '\0') {
     rtc.library = chosen;

@@ -12,13 +12,12 @@
 namespace hone::sim {
 namespace {
 
-constexpr std::uint8_t kPoison = 0xcb;
-constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kCacheLine = 64;
 
 template <class T>
 std::unique_ptr<T, AlignedDelete> allocate(std::size_t count) {
-  const std::size_t bytes = (count * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
-  void* memory = std::aligned_alloc(kAlignment, std::max(bytes, kAlignment));
+  const std::size_t bytes = (count * sizeof(T) + kCacheLine - 1) / kCacheLine * kCacheLine;
+  void* memory = std::aligned_alloc(kCacheLine, std::max(bytes, kCacheLine));
   if (memory == nullptr) throw std::bad_alloc();
   return std::unique_ptr<T, AlignedDelete>(static_cast<T*>(memory));
 }

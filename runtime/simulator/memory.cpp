@@ -10,7 +10,6 @@ namespace hone::sim {
 namespace {
 
 constexpr std::size_t kAlignment = 512, kGuard = 4096;
-constexpr std::uint8_t kPoison = 0xcb;
 // Larger allocations stay zero until they are written: filling them would take memory that nobody
 // may ever touch.
 constexpr std::size_t kPoisonedBytes = std::size_t{256} << 20;

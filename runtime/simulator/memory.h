@@ -13,6 +13,9 @@ namespace hone::sim {
 
 using Address = std::uint64_t;
 
+// What memory holds that nobody wrote.
+inline constexpr std::uint8_t kPoison = 0xcb;
+
 // Every address of an allocation is outside what a host process can map, so that a host that
 // follows one faults.
 inline constexpr Address kDeviceBase = 0x0010'0000'0000'0000;

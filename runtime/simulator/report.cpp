@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <bit>
-#include <nlohmann/json.hpp>
 
 #include "runtime/simulator/races.h"
 #include "runtime/simulator/warp.h"
@@ -58,33 +57,6 @@ std::string one_line(std::string_view text) {
 }
 
 }  // namespace
-
-std::string_view kind_name(Finding::Kind kind) {
-  switch (kind) {
-    case Finding::Kind::kOutOfBounds:
-      return "out of bounds";
-    case Finding::Kind::kMisaligned:
-      return "misaligned";
-    case Finding::Kind::kUninitialised:
-      return "uninitialised";
-    case Finding::Kind::kRace:
-      return "race";
-    case Finding::Kind::kBarrier:
-      return "barrier";
-    case Finding::Kind::kMask:
-      return "mask";
-    case Finding::Kind::kAsyncCopy:
-      return "async copy";
-    case Finding::Kind::kDeadlock:
-      return "deadlock";
-    case Finding::Kind::kHang:
-      return "hang";
-    case Finding::Kind::kTrap:
-      return "trap";
-    default:
-      return "other";
-  }
-}
 
 void report_pair(Warp& w, const Instruction& in, const Instruction* other, Finding::Kind kind,
                  int lane, Space space, std::uint64_t address, const std::string& text) {
@@ -174,46 +146,6 @@ void report_hang(Run& run, Block& block, const std::string& text) {
     }
   }
   run.stop = true;
-}
-
-std::string Finding::report() const {
-  std::string where = source_file.empty() ? "" : fmt::format("{}:{}: ", source_file, source_line);
-  std::string result = fmt::format(
-      "{}{} in kernel '{}': {}\n  ptx line {}: {}\n  block ({},{},{}) thread ({},{},{})", where,
-      kind_name(kind), kernel, text, ptx_line, instruction, block[0], block[1], block[2], thread[0],
-      thread[1], thread[2]);
-  if (!space.empty()) result += fmt::format(", {} address {:#x}", space, address);
-  if (count > 1) result += fmt::format(", {} times", count);
-  result += '\n';
-  if (other_ptx_line != 0) {
-    result += fmt::format("  the other side: ptx line {}", other_ptx_line);
-    if (!other_source_file.empty())
-      result += fmt::format(" ({}:{})", other_source_file, other_source_line);
-    result += '\n';
-  }
-  return result;
-}
-
-std::string Finding::json() const {
-  nlohmann::ordered_json object;
-  object["kind"] = std::string(kind_name(kind));
-  object["kernel"] = kernel;
-  object["ptx_line"] = ptx_line;
-  object["file"] = source_file;
-  object["line"] = source_line;
-  object["block"] = block;
-  object["thread"] = thread;
-  object["address"] = address;
-  object["space"] = space;
-  object["instruction"] = instruction;
-  object["text"] = text;
-  if (other_ptx_line != 0) {
-    object["other_ptx_line"] = other_ptx_line;
-    object["other_file"] = other_source_file;
-    object["other_line"] = other_source_line;
-  }
-  object["count"] = count;
-  return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace hone::sim

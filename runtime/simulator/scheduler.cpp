@@ -35,6 +35,20 @@ bool same_place(const Fragment& a, const Fragment& b) {
   return a.function == b.function && a.pc == b.pc && a.stack == b.stack;
 }
 
+// Lanes that wait at the same place already go on together with these; otherwise these wait.
+void wait_for_members(Warp& w, std::size_t index) {
+  Fragment& own = w.fragments[index];
+  for (Fragment& other : w.fragments) {
+    if (&other == &own || other.state != Fragment::State::kMembers || !same_place(other, own))
+      continue;
+    other.mask |= own.mask;
+    other.state = Fragment::State::kReady;
+    w.fragments.erase(w.fragments.begin() + static_cast<std::ptrdiff_t>(index));
+    return;
+  }
+  own.state = Fragment::State::kMembers;
+}
+
 void merge_taint(Warp& w, const Instruction& in, std::uint32_t mask, std::uint32_t guard_lanes) {
   std::uint32_t undefined = guard_lanes & mask, origin = 0;
   const std::uint32_t count = std::uint32_t{in.destinations} + in.sources;
@@ -530,17 +544,7 @@ void run_fragment(Warp& w, std::size_t index, std::uint64_t slice) {
           split_off(w, index, mask & ~m, pc + 1);
           return;
         }
-        // Lanes that wait at the same place already wait together.
-        for (Fragment& other : w.fragments) {
-          if (&other != &w.fragments[index] && other.state == Fragment::State::kMembers &&
-              same_place(other, w.fragments[index])) {
-            other.mask |= w.fragments[index].mask;
-            other.state = Fragment::State::kReady;
-            w.fragments.erase(w.fragments.begin() + static_cast<std::ptrdiff_t>(index));
-            return;
-          }
-        }
-        w.fragments[index].state = Fragment::State::kMembers;
+        wait_for_members(w, index);
         return;
       }
       case Flow::kBarrier: {
@@ -554,16 +558,7 @@ void run_fragment(Warp& w, std::size_t index, std::uint64_t slice) {
           return;
         }
         if ((in.aux & kBarrierAligned) != 0 && ((w.present & ~w.exited) & ~m) != 0) {
-          for (Fragment& other : w.fragments) {
-            if (&other != &w.fragments[index] && other.state == Fragment::State::kMembers &&
-                same_place(other, w.fragments[index])) {
-              other.mask |= w.fragments[index].mask;
-              other.state = Fragment::State::kReady;
-              w.fragments.erase(w.fragments.begin() + static_cast<std::ptrdiff_t>(index));
-              return;
-            }
-          }
-          w.fragments[index].state = Fragment::State::kMembers;
+          wait_for_members(w, index);
           return;
         }
         w.block->spins = 0;

@@ -19,7 +19,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr std::chrono::seconds kLimit{60};
+constexpr std::chrono::seconds kNvrtcLimit{60};
 
 template <typename Work>
 std::string message_of(Work&& work, Code code) {
@@ -80,7 +80,7 @@ TEST_F(Cuda, CompilesForEveryArchitectureThatItHasATargetFor) {
   for (const GpuArch& arch : gpu_archs()) {
     if (std::string_view(arch.backend) != "cuda") continue;
     const Target target = backend().target(arch.name).value();
-    const Binary binary = backend().compile(pair_source(), target, kLimit);
+    const Binary binary = backend().compile(pair_source(), target, kNvrtcLimit);
     EXPECT_EQ(binary.target, target.text());
     const auto resources = backend().resources(binary);
     ASSERT_EQ(resources.size(), 3u) << arch.name;
@@ -95,7 +95,7 @@ TEST_F(Cuda, CompilesForEveryArchitectureThatItHasATargetFor) {
 TEST_F(Cuda, KeepsWhatItCompiled) {
   const Target target = backend().target("sm_80").value();
   EXPECT_FALSE(backend().cached(pair_source().hash, target));
-  const Binary binary = backend().compile(pair_source(), target, kLimit);
+  const Binary binary = backend().compile(pair_source(), target, kNvrtcLimit);
   const auto cached = backend().cached(pair_source().hash, target);
   ASSERT_TRUE(cached);
   EXPECT_EQ(cached->code, binary.code);
@@ -106,7 +106,7 @@ TEST_F(Cuda, GivesTheCompilersLogForASourceThatItRefuses) {
   const Source source =
       gpu_source("extern \"C\" __global__ void hone_main() { nothing(); }", {"main"});
   const std::string message =
-      message_of([&] { backend().compile(source, backend().target("sm_80").value(), kLimit); },
+      message_of([&] { backend().compile(source, backend().target("sm_80").value(), kNvrtcLimit); },
                  Code::kCompile);
   EXPECT_THAT(message, HasSubstr("nothing"));
   EXPECT_THAT(message, HasSubstr("nvrtc"));
@@ -127,9 +127,9 @@ TEST_F(Cuda, KnowsNoOtherArchitectures) {
   EXPECT_FALSE(backend().target("gfx90a"));
   Target foreign = backend().target("sm_80").value();
   foreign.arch = "sm_70";
-  EXPECT_THAT(
-      message_of([&] { backend().compile(pair_source(), foreign, kLimit); }, Code::kUnsupported),
-      HasSubstr("sm_120a"));
+  EXPECT_THAT(message_of([&] { backend().compile(pair_source(), foreign, kNvrtcLimit); },
+                         Code::kUnsupported),
+              HasSubstr("sm_120a"));
 }
 
 TEST(CudaWithoutACompiler, SaysHowToGetOne) {
@@ -168,7 +168,8 @@ class CudaDevice : public Cuda {
     if (IsSkipped()) return;
     device_ = open_device("cuda:0");
     const Source source = pair_source();
-    module_ = device_->load(backend().compile(source, device_->target(), kLimit), source.entries);
+    module_ =
+        device_->load(backend().compile(source, device_->target(), kNvrtcLimit), source.entries);
   }
 
   struct Buffer {
@@ -312,14 +313,14 @@ TEST_F(CudaDevice, IsLostAfterAKernelThatLeftItsMemoryAndSaysWhere) {
 
 TEST_F(CudaDevice, RefusesCodeOfAnotherTarget) {
   const Source source = pair_source();
-  const Binary binary = backend().compile(source, backend().target("sm_86").value(), kLimit);
+  const Binary binary = backend().compile(source, backend().target("sm_86").value(), kNvrtcLimit);
   EXPECT_THAT(message_of([&] { device_->load(binary, source.entries); }, Code::kDevice),
               HasSubstr("cuda/sm_86"));
 }
 
 TEST_F(CudaDevice, RefusesCodeWithoutAnEntryOrDamaged) {
   const Source source = pair_source();
-  Binary binary = backend().compile(source, device_->target(), kLimit);
+  Binary binary = backend().compile(source, device_->target(), kNvrtcLimit);
   const std::vector<std::string> entries = {"main", "other"};
   EXPECT_THAT(message_of([&] { device_->load(binary, entries); }, Code::kDevice),
               HasSubstr("hone_other"));

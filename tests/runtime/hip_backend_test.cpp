@@ -12,7 +12,7 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-constexpr std::chrono::seconds kLimit{60};
+constexpr std::chrono::seconds kHiprtcLimit{60};
 
 constexpr const char* kText = R"(
 struct Args { const float *x; float *y; };
@@ -52,7 +52,7 @@ TEST(HipBackend, CompilesWithResourcesForEachArchitectureOfTheToolchain) {
   const Variable cache("HONE_CACHE", folder.path().string());
   for (const char* arch : {"gfx906", "gfx908", "gfx90a", "gfx1030"}) {
     const Target target = *hip().target(arch);
-    const Binary binary = hip().compile(hip_source(kText, {"main"}), target, kLimit);
+    const Binary binary = hip().compile(hip_source(kText, {"main"}), target, kHiprtcLimit);
     const std::vector<EntryResources> resources = hip().resources(binary);
     ASSERT_EQ(resources.size(), 1u) << arch;
     EXPECT_EQ(resources[0].entry, "main");
@@ -68,7 +68,7 @@ TEST(HipBackend, NamesTheArchitectureThatTheToolchainDoesNotKnow) {
   const TemporaryFolder folder;
   const Variable cache("HONE_CACHE", folder.path().string());
   try {
-    hip().compile(hip_source(kText, {"main"}), *hip().target("gfx1100"), kLimit);
+    hip().compile(hip_source(kText, {"main"}), *hip().target("gfx1100"), kHiprtcLimit);
     GTEST_SKIP() << "this hiprtc knows gfx1100: " << find_rtc("hiprtc").version;
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Code::kUnsupported);
@@ -82,7 +82,7 @@ TEST(HipBackend, RefusedTextGivesTheCompilersLog) {
   const Variable cache("HONE_CACHE", folder.path().string());
   try {
     hip().compile(hip_source("extern \"C\" __global__ void hone_main() { nonsense; }\n", {"main"}),
-                  *hip().target("gfx90a"), kLimit);
+                  *hip().target("gfx90a"), kHiprtcLimit);
     FAIL() << "nonsense compiled";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Code::kCompile);

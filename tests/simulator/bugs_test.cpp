@@ -127,12 +127,6 @@ std::string report_of(const sim::Result& result) {
   return text;
 }
 
-#ifdef HONE_SANITIZED
-constexpr std::uint64_t kOrders = 3;
-#else
-constexpr std::uint64_t kOrders = 20;
-#endif
-
 sim::Result run_bug(const Bug& bug, const std::string& ptx, std::string_view gpu,
                     std::uint64_t seed) {
   sim::Options options;

@@ -16,22 +16,6 @@
 namespace hone::test {
 namespace {
 
-enum Status {
-  kSuccess = 0,
-  kInvalidValue = 1,
-  kOutOfMemory = 2,
-  kNotInitialized = 3,
-  kInvalidContext = 201,
-  kNoBinaryForGpu = 209,
-  kInvalidPtx = 218,
-  kInvalidHandle = 400,
-  kNotFound = 500,
-  kIllegalAddress = 700,
-  kLaunchTimeout = 702,
-  kMisalignedAddress = 716,
-  kLaunchFailed = 719
-};
-
 // scale: x[i] *= factor, for i < n. touch: one word at x + offset. spin: never ends.
 constexpr const char* kPtx = R"(.version 7.0
 .target sm_75

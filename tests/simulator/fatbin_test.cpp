@@ -10,7 +10,6 @@
 namespace hone::test {
 namespace {
 
-constexpr int kSuccess = 0, kInvalidImage = 200, kNoBinaryForGpu = 209, kNotFound = 500;
 constexpr std::uint64_t kLz4 = 0x2000, kZstd = 0x8000;
 
 std::string ptx_with(const std::string& kernel) {

@@ -8,12 +8,6 @@
 namespace hone::test {
 namespace {
 
-#ifdef HONE_SANITIZED
-constexpr std::uint64_t kOrders = 3;
-#else
-constexpr std::uint64_t kOrders = 20;
-#endif
-
 struct Quiet {
   std::string kernel;
   Geometry geometry{.block = {64, 1, 1}};

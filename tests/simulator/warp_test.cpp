@@ -10,7 +10,7 @@ namespace hone::test {
 namespace {
 
 using u32 = std::uint32_t;
-const Source kWarp{.file = "warp.cu"};
+const Source kWarpTests{.file = "warp.cu"};
 const Geometry kOneWarp{.block = {32, 1, 1}};
 
 std::vector<int> lanes(std::uint64_t seed) { return Numbers(seed).integers(32, -100, 100); }
@@ -38,7 +38,7 @@ TEST(WarpKernels, EveryShuffleTakesItsLane) {
   row([&](int l) { return at(l + 9 < 32 ? l + 9 : l); });
   row([&](int l) { return l + 9 < 32 ? l + 9 : l; });
   row([&](int l) { return at(31 - l); });
-  everywhere(kWarp, [&](Machine& machine, int) {
+  everywhere(kWarpTests, [&](Machine& machine, int) {
     const Pointer out = machine.allocate(expected.size() * 4);
     ASSERT_EQ(machine.run("shuffles", kOneWarp, machine.upload(v), out), "");
     expect_equal(machine.download<int>(out, expected.size()), expected, "lane");
@@ -54,7 +54,7 @@ TEST(WarpKernels, HalvesOfAWarpShuffleApart) {
   for (std::size_t l = 16; l < 32; ++l) picked[l] = v[16 + (l * 3) % 16];
   for (std::size_t l = 0; l < 32; ++l)
     expected[l] = l < 16 ? sum : picked[l] - v[l == 16 ? l : l - 1];
-  everywhere(kWarp, [&](Machine& machine, int) {
+  everywhere(kWarpTests, [&](Machine& machine, int) {
     const Pointer out = machine.allocate(128);
     ASSERT_EQ(machine.run("half_shuffles", kOneWarp, machine.upload(v), out), "");
     expect_equal(machine.download<int>(out, 32), expected, "lane");
@@ -96,7 +96,7 @@ TEST(WarpKernels, VotesMatchesAndLaneMasksAgree) {
       const u32 ge = ~((1u << l) - 1), gt = ge & ~(1u << l);
       return gt + (ge >> 3);
     });
-    everywhere(kWarp, [&](Machine& machine, int) {
+    everywhere(kWarpTests, [&](Machine& machine, int) {
       const Pointer out = machine.allocate(expected.size() * 4);
       ASSERT_EQ(machine.run("votes", kOneWarp, machine.upload(v), out), "");
       expect_equal(machine.download<u32>(out, expected.size()), expected, "lane");
@@ -108,7 +108,7 @@ TEST(WarpKernels, ScanByShufflesIsAPrefixSum) {
   const std::vector<int> in = Numbers(4).integers(100, -9, 9);
   std::vector<int> expected(100);
   for (std::size_t i = 0; i < 100; ++i) expected[i] = in[i] + (i % 32 == 0 ? 0 : expected[i - 1]);
-  everywhere(kWarp, [&](Machine& machine, int) {
+  everywhere(kWarpTests, [&](Machine& machine, int) {
     const Pointer out = machine.allocate(400);
     ASSERT_EQ(machine.run("warp_scan", {.block = {128, 1, 1}}, machine.upload(in), out, 100), "");
     expect_equal(machine.download<int>(out, 100), expected, "scan");
@@ -121,7 +121,7 @@ TEST(WarpKernels, CompactionByActiveMasksKeepsEveryElement) {
   std::copy_if(in.begin(), in.end(), std::back_inserter(expected),
                [](int v) { return v % 3 == 0; });
   std::sort(expected.begin(), expected.end());
-  everywhere(kWarp, [&](Machine& machine, int) {
+  everywhere(kWarpTests, [&](Machine& machine, int) {
     const Pointer out = machine.allocate(2000), count = machine.upload(std::vector<u32>(1));
     ASSERT_EQ(machine.run("compact", {.grid = {4, 1, 1}, .block = {128, 1, 1}}, machine.upload(in),
                           out, count, 500),
@@ -140,7 +140,7 @@ TEST(WarpKernels, ExchangeThroughSharedMemoryNeedsOnlySyncwarp) {
     const std::size_t lane = (i % 32) ^ 1;
     for (std::size_t k = 0; k <= lane; ++k) expected[i] += in[i / 32 * 32 + 31 - k];
   }
-  everywhere(kWarp, [&](Machine& machine, int) {
+  everywhere(kWarpTests, [&](Machine& machine, int) {
     const Pointer out = machine.allocate(512);
     ASSERT_EQ(machine.run("warp_shared", {.block = {128, 1, 1}}, machine.upload(in), out), "");
     expect_equal(machine.download<float>(out, 128), expected, "sum");

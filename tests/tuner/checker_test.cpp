@@ -42,7 +42,7 @@ class FakeDevice : public Device {
   Target target_;
 };
 
-constexpr const char* kOp = R"({
+constexpr const char* kTwice = R"({
   "op": "twice", "summary": "y = 2 x, i = index of the largest",
   "dims": [{"name": "n", "dynamic": true}],
   "args": [{"name": "x", "kind": "in", "type": "f32", "shape": ["n"]},
@@ -69,7 +69,7 @@ using Body = std::function<void(const float* x, float* y, std::int32_t* best, fl
 
 class CheckerOf : public testing::TestWithParam<const char*> {
  protected:
-  CheckerOf() : device_(GetParam()), op_(parse_op(kOp, "", "twice/op.json")) {
+  CheckerOf() : device_(GetParam()), op_(parse_op(kTwice, "", "twice/op.json")) {
     call_ = draw_call(op_, Problem::parse("twice:n=1003"), 1);
   }
 

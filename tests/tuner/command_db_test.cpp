@@ -1,9 +1,8 @@
 // hone db as a user meets it: what it prints and its exit status.
 #include <sys/wait.h>
 
-#include <nlohmann/json.hpp>
-
 #include "codegen/catalog.h"
+#include "codegen/json.h"
 #include "tests/tuning_db/fixture.h"
 
 namespace hone {
@@ -54,10 +53,10 @@ class CommandDb : public ::testing::Test {
     ran.status = WEXITSTATUS(pclose(pipe));
     return ran;
   }
-  static std::vector<nlohmann::json> objects(const std::string& lines) {
-    std::vector<nlohmann::json> all;
+  static std::vector<Json> objects(const std::string& lines) {
+    std::vector<Json> all;
     std::stringstream in(lines);
-    for (std::string line; std::getline(in, line);) all.push_back(nlohmann::json::parse(line));
+    for (std::string line; std::getline(in, line);) all.push_back(Json::parse(line));
     return all;
   }
 

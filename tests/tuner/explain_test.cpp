@@ -25,9 +25,9 @@ class ExplainTest : public ::testing::Test {
     const Layers layers = Layers::open(folder_ / "user.db", folder_ / "system.db");
     return explain(layers, catalog_, some_device(), target, problem_);
   }
-  static std::vector<Verdict> verdicts(const Explanation& explanation) {
-    std::vector<Verdict> all;
-    for (const Considered& row : explanation.rows) all.push_back(row.verdict);
+  static std::vector<Standing> standings(const Explanation& explanation) {
+    std::vector<Standing> all;
+    for (const Considered& row : explanation.rows) all.push_back(row.standing);
     return all;
   }
 
@@ -45,8 +45,8 @@ TEST_F(ExplainTest, TellsWinnersLosersAndFailuresApart) {
   user_.put_trial(with_layout(known(3, 1000), "w:panel(32)"));
   user_.put_trial(failed(known(4, 0), Status::kTimeout));
   const Explanation explanation = explained();
-  EXPECT_THAT(verdicts(explanation), ElementsAre(Verdict::kChosen, Verdict::kOfLayout,
-                                                 Verdict::kSlower, Verdict::kFailed));
+  EXPECT_THAT(standings(explanation), ElementsAre(Standing::kChosen, Standing::kOfLayout,
+                                                  Standing::kSlower, Standing::kFailed));
   EXPECT_THAT(explanation.rows[2].reason, HasSubstr("2.00 times"));
   EXPECT_THAT(explanation.rows[3].reason, HasSubstr("timeout"));
 }
@@ -81,8 +81,8 @@ TEST_F(ExplainTest, SaysThatATemplateChangedOrIsUnknown) {
   user_.put_trial(unknown);
   user_.put_trial(known(3, 900));
   const Explanation explanation = explained();
-  ASSERT_THAT(verdicts(explanation),
-              ElementsAre(Verdict::kChosen, Verdict::kStale, Verdict::kStale));
+  ASSERT_THAT(standings(explanation),
+              ElementsAre(Standing::kChosen, Standing::kStale, Standing::kStale));
   EXPECT_EQ(explanation.rows[0].trial.config, known(3, 900).config);
   EXPECT_THAT(explanation.rows[1].reason, HasSubstr("another text"));
   EXPECT_THAT(explanation.rows[2].reason, HasSubstr("home_made"));
@@ -96,7 +96,7 @@ TEST_F(ExplainTest, SaysThatAConfigIsNotLegalOnTheDevice) {
         "has_avx512", "has_bf16", "has_vnni", "has_f16c"}) {
     target.limits.set(limit, std::int64_t{16});
   }
-  EXPECT_THAT(verdicts(explained(&target)), ElementsAre(Verdict::kIllegal));
+  EXPECT_THAT(standings(explained(&target)), ElementsAre(Standing::kIllegal));
 }
 
 TEST_F(ExplainTest, SaysWhichLayerARowIsFromAndWhichItReplaces) {
@@ -108,7 +108,7 @@ TEST_F(ExplainTest, SaysWhichLayerARowIsFromAndWhichItReplaces) {
   EXPECT_TRUE(explanation.rows[0].system);
   EXPECT_EQ(explanation.rows[0].trial.config, known(2, 900).config);
   int replaced = 0;
-  for (const Considered& row : explanation.rows) replaced += row.verdict == Verdict::kReplaced;
+  for (const Considered& row : explanation.rows) replaced += row.standing == Standing::kReplaced;
   EXPECT_EQ(replaced, 1);
 }
 

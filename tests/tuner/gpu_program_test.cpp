@@ -10,8 +10,6 @@ namespace hone {
 namespace {
 
 using ::testing::HasSubstr;
-using Json = nlohmann::json;
-
 const std::string kProblem = "softmax:rows=3,cols=100";
 
 class GpuProgram : public ::testing::Test {

@@ -22,7 +22,7 @@ void expect_right(const char* compiler, const std::string& target, const std::st
   words.insert(words.end(), problems.begin(), problems.end());
   Program program(words);
   std::size_t checked = 0;
-  for (const nlohmann::json& one : program.objects()) {
+  for (const Json& one : program.objects()) {
     EXPECT_TRUE(one.at("pass").get<bool>()) << one;
     ++checked;
   }

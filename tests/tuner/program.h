@@ -4,10 +4,11 @@
 #include <sys/types.h>
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "codegen/json.h"
 
 namespace hone {
 
@@ -36,7 +37,7 @@ class Program {
   void kill();                        // SIGKILL; waits
 
   // Every JSON line of the rest of stdout; others are left out.
-  std::vector<nlohmann::json> objects();
+  std::vector<Json> objects();
 
  private:
   pid_t process_ = -1;

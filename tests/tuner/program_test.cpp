@@ -98,10 +98,10 @@ void Program::kill() {
   process_ = -1;
 }
 
-std::vector<nlohmann::json> Program::objects() {
-  std::vector<nlohmann::json> found;
+std::vector<Json> Program::objects() {
+  std::vector<Json> found;
   while (auto text = line())
-    if (auto object = nlohmann::json::parse(*text, nullptr, false); object.is_object())
+    if (auto object = Json::parse(*text, nullptr, false); object.is_object())
       found.push_back(std::move(object));
   return found;
 }
@@ -143,10 +143,10 @@ std::vector<std::string> tune_words(const std::filesystem::path& database,
   return words;
 }
 
-std::size_t count_kind(const std::vector<nlohmann::json>& objects, const std::string& kind) {
-  return static_cast<std::size_t>(std::count_if(
-      objects.begin(), objects.end(),
-      [&](const nlohmann::json& object) { return object.value("kind", "") == kind; }));
+std::size_t count_kind(const std::vector<Json>& objects, const std::string& kind) {
+  return static_cast<std::size_t>(
+      std::count_if(objects.begin(), objects.end(),
+                    [&](const Json& object) { return object.value("kind", "") == kind; }));
 }
 
 constexpr std::size_t kBlendConfigs = 9;

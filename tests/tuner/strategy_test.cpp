@@ -11,7 +11,7 @@
 namespace hone {
 namespace {
 
-constexpr const char* kOp = R"({
+constexpr const char* kToy = R"({
   "op": "toy", "summary": "y = x",
   "dims": [{"name": "n"}],
   "args": [{"name": "x", "kind": "in", "type": "f32", "shape": ["n"]},
@@ -37,7 +37,7 @@ HONE_KERNEL(main) {}
 )";
 
 SearchSpace toy_space() {
-  static const Op op = parse_op(kOp, "", "toy/op.json");
+  static const Op op = parse_op(kToy, "", "toy/op.json");
   static const Template wide = parse_template(op, kWide, "toy/wide.cpp");
   static const Template narrow = parse_template(op, kNarrow, "toy/narrow.cpp");
   const Values scope{{"n", std::int64_t{64}}};

@@ -117,12 +117,12 @@ class Annealing : public Strategy {
   int draws_left_ = 0;
 };
 
-const RegisterStrategy kRegistered("annealing",
-                                   "simulated annealing on log(time), four chains, restarts",
-                                   [](const SearchSpace& space,
-                                      std::uint64_t seed) -> std::unique_ptr<Strategy> {
-                                     return std::make_unique<Annealing>(space, seed);
-                                   });
+const RegisterStrategy kAnnealing("annealing",
+                                  "simulated annealing on log(time), four chains, restarts",
+                                  [](const SearchSpace& space,
+                                     std::uint64_t seed) -> std::unique_ptr<Strategy> {
+                                    return std::make_unique<Annealing>(space, seed);
+                                  });
 
 }  // namespace
 }  // namespace hone

@@ -25,7 +25,7 @@ class Exhaustive : public Strategy {
   Visited visited_;
 };
 
-const RegisterStrategy kRegistered("exhaustive", "every point, in order",
+const RegisterStrategy kExhaustive("exhaustive", "every point, in order",
                                    [](const SearchSpace& space,
                                       std::uint64_t) -> std::unique_ptr<Strategy> {
                                      return std::make_unique<Exhaustive>(space);

@@ -86,12 +86,11 @@ class Genetic : public Strategy {
   std::size_t asked_ = 0;
 };
 
-const RegisterStrategy kRegistered("genetic",
-                                   "steady-state genetic algorithm with a population of 16",
-                                   [](const SearchSpace& space,
-                                      std::uint64_t seed) -> std::unique_ptr<Strategy> {
-                                     return std::make_unique<Genetic>(space, seed);
-                                   });
+const RegisterStrategy kGenetic("genetic", "steady-state genetic algorithm with a population of 16",
+                                [](const SearchSpace& space,
+                                   std::uint64_t seed) -> std::unique_ptr<Strategy> {
+                                  return std::make_unique<Genetic>(space, seed);
+                                });
 
 }  // namespace
 }  // namespace hone

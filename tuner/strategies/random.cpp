@@ -26,12 +26,11 @@ class RandomSearch : public Strategy {
   Random random_;
 };
 
-const RegisterStrategy kRegistered("random",
-                                   "points drawn without replacement, variants equally often",
-                                   [](const SearchSpace& space,
-                                      std::uint64_t seed) -> std::unique_ptr<Strategy> {
-                                     return std::make_unique<RandomSearch>(space, seed);
-                                   });
+const RegisterStrategy kRandom("random", "points drawn without replacement, variants equally often",
+                               [](const SearchSpace& space,
+                                  std::uint64_t seed) -> std::unique_ptr<Strategy> {
+                                 return std::make_unique<RandomSearch>(space, seed);
+                               });
 
 }  // namespace
 }  // namespace hone

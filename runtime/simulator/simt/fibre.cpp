@@ -43,7 +43,7 @@ hone_simt_switch:
 namespace hone::sim {
 namespace {
 
-constexpr std::size_t kGuard = 4096;
+constexpr std::size_t kStackGuard = 4096;
 constexpr std::size_t kSaved = 6;  // registers
 
 }  // namespace
@@ -51,24 +51,24 @@ constexpr std::size_t kSaved = 6;  // registers
 void switch_fibre(void** from, void* to) { hone_simt_switch(from, to); }
 
 FibreStacks::~FibreStacks() {
-  if (base_ != nullptr) ::munmap(base_, count_ * (kBytes + kGuard));
+  if (base_ != nullptr) ::munmap(base_, count_ * (kBytes + kStackGuard));
 }
 
 void FibreStacks::ensure(std::size_t count) {
   if (count <= count_) return;
-  if (base_ != nullptr) ::munmap(base_, count_ * (kBytes + kGuard));
+  if (base_ != nullptr) ::munmap(base_, count_ * (kBytes + kStackGuard));
   count_ = 0;
-  void* made = ::mmap(nullptr, count * (kBytes + kGuard), PROT_READ | PROT_WRITE,
+  void* made = ::mmap(nullptr, count * (kBytes + kStackGuard), PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
   base_ = made == MAP_FAILED ? nullptr : static_cast<char*>(made);
   if (base_ == nullptr) throw Error(Code::kIo, "no room for the stacks of the simulated threads");
   count_ = count;
   for (std::size_t i = 0; i < count; ++i)
-    ::mprotect(base_ + i * (kBytes + kGuard), kGuard, PROT_NONE);
+    ::mprotect(base_ + i * (kBytes + kStackGuard), kStackGuard, PROT_NONE);
 }
 
 std::uintptr_t FibreStacks::low(std::size_t index) const {
-  return reinterpret_cast<std::uintptr_t>(base_) + index * (kBytes + kGuard) + kGuard;
+  return reinterpret_cast<std::uintptr_t>(base_) + index * (kBytes + kStackGuard) + kStackGuard;
 }
 
 void* FibreStacks::prepare(std::size_t index, void (*start)()) const {

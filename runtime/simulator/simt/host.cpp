@@ -6,7 +6,6 @@
 #include <bit>
 #include <chrono>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <random>
 #include <set>
@@ -22,7 +21,6 @@ constexpr std::uint64_t kLookAtClock = 1 << 20;  // accesses between two looks
 constexpr std::uint64_t kPatience = 1 << 22;     // accesses after which a thread lets others run
 constexpr std::size_t kMostTracked = 64
                                      << 20;  // bytes of an allocation that races are looked for in
-constexpr int kPoison = 0xFF;                // NaN in every floating-point format
 
 enum class State : std::uint8_t { kReady, kBarrier, kExchange, kDone };
 
@@ -280,11 +278,11 @@ void Run::start_block(std::uint32_t number) {
   epoch_ = ++last_epoch;
   const HoneSimtKernel& shared = module_.memory();
   // What a block finds in shared memory is what others left there: nothing to count on.
-  std::memset(shared.static_begin, kPoison,
+  std::memset(shared.static_begin, kSimtPoison,
               static_cast<std::size_t>(dynamic_begin_ - shared_begin_));
-  std::memset(shared.dynamic_begin, kPoison, launch_.dynamic_shared_bytes);
+  std::memset(shared.dynamic_begin, kSimtPoison, launch_.dynamic_shared_bytes);
   if (shared_end_ > dynamic_end_)
-    std::memset(reinterpret_cast<void*>(dynamic_end_), kPoison, shared_end_ - dynamic_end_);
+    std::memset(reinterpret_cast<void*>(dynamic_end_), kSimtPoison, shared_end_ - dynamic_end_);
   if (options_.checks != Checks::kNone) {
     auto& notes = shared_notes();
     if (notes.size() < shared_end_ - shared_begin_) notes.resize(shared_end_ - shared_begin_);
@@ -595,8 +593,8 @@ void Run::absent(unsigned lane, const void* site) {
   const Thread& other = threads_[wave.first + lane];
   Finding found =
       finding(Finding::Kind::kMask, self(), site,
-              fmt::format("asks lane {}, which {}", lane,
-                          other.state == State::kDone ? "has ended" : "isn't here with it"));
+              fmt::format("asks lane {}, but lanes exchange only with those that are there: it {}",
+                          lane, other.state == State::kDone ? "has ended" : "is elsewhere"));
   if (other.state != State::kDone) other_side(&found, module_.offset_of(other.site));
   add(std::move(found), site);
 }
@@ -653,64 +651,11 @@ void Run::add(Finding found, const void* site) {
   if (result_.findings.size() >= options_.finding_limit) over_ = true;
 }
 
-const char* name_of(Finding::Kind kind) {
-  switch (kind) {
-    case Finding::Kind::kOutOfBounds:
-      return "out of bounds";
-    case Finding::Kind::kMisaligned:
-      return "misaligned";
-    case Finding::Kind::kUninitialised:
-      return "uninitialised";
-    case Finding::Kind::kRace:
-      return "race";
-    case Finding::Kind::kBarrier:
-      return "barrier";
-    case Finding::Kind::kMask:
-      return "lanes";
-    case Finding::Kind::kDeadlock:
-      return "deadlock";
-    case Finding::Kind::kHang:
-      return "hang";
-    case Finding::Kind::kTrap:
-      return "trap";
-    default:
-      return "other";
-  }
-}
-
 }  // namespace
 
 Result run_simt(SimtMemory& memory, const SimtModule& module, const SimtLaunch& launch,
                 const Options& options) {
   return Run(memory, module, launch, options).go();
-}
-
-std::string simt_report(const Finding& found) {
-  std::string text = fmt::format("{}: {} in block ({}, {}, {}), thread ({}, {}, {})",
-                                 name_of(found.kind), found.kernel, found.block[0], found.block[1],
-                                 found.block[2], found.thread[0], found.thread[1], found.thread[2]);
-  if (found.source_line > 0)
-    text += fmt::format(" at {}:{}: {}", found.source_file, found.source_line, found.instruction);
-  text += fmt::format("\n  {}", found.text);
-  if (!found.space.empty()) text += fmt::format("\n  {} address {:#x}", found.space, found.address);
-  if (found.count > 1) text += fmt::format("\n  {} times at this place", found.count);
-  return text + "\n";
-}
-
-std::string simt_json(const Finding& found) {
-  const nlohmann::ordered_json json = {{"kind", name_of(found.kind)},
-                                       {"kernel", found.kernel},
-                                       {"source_file", found.source_file},
-                                       {"source_line", found.source_line},
-                                       {"source", found.instruction},
-                                       {"block", found.block},
-                                       {"thread", found.thread},
-                                       {"space", found.space},
-                                       {"address", found.address},
-                                       {"text", found.text},
-                                       {"other_source_line", found.other_source_line},
-                                       {"count", found.count}};
-  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace hone::sim

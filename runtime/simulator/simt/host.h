@@ -73,8 +73,4 @@ struct SimtLaunch {
 Result run_simt(SimtMemory& memory, const SimtModule& module, const SimtLaunch& launch,
                 const Options& options);
 
-// A finding of run_simt(): lines for a person, or one JSON object.
-std::string simt_report(const Finding& finding);
-std::string simt_json(const Finding& finding);
-
 }  // namespace hone::sim

@@ -10,7 +10,6 @@ namespace hone::sim {
 namespace {
 
 constexpr std::size_t kPage = 4096, kGuard = 16 * kPage, kAlignment = 256;
-constexpr int kPoison = 0xFF;  // NaN in every floating-point format
 
 std::size_t round_up(std::size_t value, std::size_t step) {
   return (value + step - 1) / step * step;
@@ -38,7 +37,7 @@ void* SimtMemory::allocate(std::size_t bytes) {
   }
   // At the end of its pages, as far as alignment lets it: what isn't instrumented faults there.
   begin += (inner - bytes) / kAlignment * kAlignment;
-  std::memset(begin, kPoison, bytes);
+  std::memset(begin, kSimtPoison, bytes);
   block->start = reinterpret_cast<std::uintptr_t>(begin);
   block->bytes = bytes;
   block->written.assign(bytes, 0);

@@ -11,6 +11,9 @@
 
 namespace hone::sim {
 
+// What memory holds that nobody wrote: NaN in every floating-point format.
+inline constexpr int kSimtPoison = 0xFF;
+
 class SimtMemory {
  public:
   explicit SimtMemory(std::size_t limit) : limit_(limit) {}

@@ -55,10 +55,10 @@ Status status_of(sim::Finding::Kind kind) {
 void report(HipRuntime& runtime, const sim::Result& result) {
   runtime.last_report.clear();
   for (const sim::Finding& finding : result.findings) {
-    runtime.last_report += sim::simt_report(finding);
+    runtime.last_report += finding.report();
     if (runtime.report_file.empty()) continue;
     std::ofstream out(runtime.report_file, std::ios::app);
-    out << sim::simt_json(finding) << '\n';
+    out << finding.json() << '\n';
     if (!out.flush()) fmt::print(stderr, "hone simulator: can't write {}\n", runtime.report_file);
   }
   std::fwrite(runtime.last_report.data(), 1, runtime.last_report.size(), stderr);

@@ -11,6 +11,24 @@
 
 namespace hone::test {
 
+// What the calls return.
+enum Status {
+  kSuccess = 0,
+  kInvalidValue = 1,
+  kOutOfMemory = 2,
+  kNotInitialized = 3,
+  kInvalidImage = 200,
+  kInvalidContext = 201,
+  kNoBinaryForGpu = 209,
+  kInvalidPtx = 218,
+  kInvalidHandle = 400,
+  kNotFound = 500,
+  kIllegalAddress = 700,
+  kLaunchTimeout = 702,
+  kMisalignedAddress = 716,
+  kLaunchFailed = 719
+};
+
 // The calls, by the names that cuda.h maps them to. Throws std::runtime_error for one that the
 // library lacks.
 struct Driver {

@@ -17,6 +17,13 @@
 
 namespace hone::test {
 
+// Random orders that a kernel is tried in.
+#ifdef HONE_SANITIZED
+inline constexpr std::uint64_t kOrders = 3;
+#else
+inline constexpr std::uint64_t kOrders = 20;
+#endif
+
 struct Source {
   std::string_view file;  // of tests/simulator/kernels
   bool headers = false;   // includes some of the toolkit's
