@@ -1,7 +1,7 @@
 // What the GPU's gemm variants share: which tile a block has, which part of k, and the way from
 // finished sums to y. The parts of a k cut in `splits` meet in the workspace, [split][m][n] f32.
 #pragma once
-#include "numeric_gpu.h"
+#include "activation_gpu.h"
 
 // Blocks walk over `raster` tiles of rows before they go to the next tile of columns: neighbours in
 // time share a panel of w and a few panels of x in L2.
@@ -25,13 +25,8 @@ HONE_INLINE Part part_of(int steps, i64 split, i64 splits) {
   return {begin, smaller(steps, begin + each)};
 }
 
-HONE_INLINE f32 sigmoid_times(f32 v) { return v / (1.0f + expf(-v)); }
-HONE_INLINE f32 gelu(f32 v) { return 0.5f * v * (1.0f + erff(v * 0.70710678f)); }
-HONE_INLINE f32 gelu_tanh(f32 v) {
-  return 0.5f * v * (1.0f + tanhf(0.79788456f * (v + 0.044715f * v * v * v)));
-}
 HONE_INLINE f32 activate(f32 v) {
-  if constexpr (epilogue == word::bias_relu) return v < 0 ? 0.0f : v;
+  if constexpr (epilogue == word::bias_relu) return relu(v);
   if constexpr (epilogue == word::bias_gelu || epilogue == word::gelu_gate) return gelu(v);
   if constexpr (epilogue == word::bias_gelu_tanh || epilogue == word::gelu_tanh_gate)
     return gelu_tanh(v);

@@ -12,6 +12,7 @@
 //! launch       main ceil_div(tokens, block) 1 1 threads
 //! start        unroll=2,ahead=0,block=1,threads=1
 #include "rows.h"
+#include "turns.h"
 
 typedef f64 dvec __attribute__((vector_size(HONE_SIMD_BYTES)));
 typedef f32 half_vec __attribute__((vector_size(HONE_SIMD_BYTES / 2)));  // as many lanes as dvec
@@ -20,9 +21,9 @@ constexpr i64 half_lanes = lanes / 2;
 // angle -> what is left of it after quarter turns, and their number.
 inline void remainders(f64 position, half_vec inv_freq, f32 *rest, f32 *quarters) {
   const dvec angle = __builtin_convertvector(inv_freq, dvec) * position;
-  const dvec turns = (angle * 0.63661977236758134308 + 0x1.8p52) - 0x1.8p52;
-  const half_vec r = __builtin_convertvector(angle - turns * 1.57079632679489661923, half_vec);
-  const half_vec n = __builtin_convertvector(turns - ((turns * 0.25 + 0x1.8p52) - 0x1.8p52) * 4.0, half_vec);
+  const dvec turns = (angle * kQuartersPerRadian + kRounder) - kRounder;
+  const half_vec r = __builtin_convertvector(angle - turns * kRadiansPerQuarter, half_vec);
+  const half_vec n = __builtin_convertvector(turns - ((turns * 0.25 + kRounder) - kRounder) * 4.0, half_vec);
   __builtin_memcpy(rest, &r, sizeof r);
   __builtin_memcpy(quarters, &n, sizeof n);
 }
@@ -43,10 +44,9 @@ inline void fill(const Args &a, f64 position, f32 *cosine, f32 *sine) {
   }
   // From the end: interleaved results take twice the place of what they are computed from.
   for (i = round_up(count, lanes) - lanes; i >= 0; i -= lanes) {
-    const vec r = vload(cosine + i), z = r * r;
+    const vec r = vload(cosine + i);
     const ivec n = __builtin_convertvector(vload(sine + i), ivec);
-    const vec s = ((z * -0.00019516977f + 0.0083321758f) * z - 0.16666655f) * z * r + r;
-    const vec c = ((z * 2.4438091e-5f - 0.0013887364f) * z + 0.041666647f) * (z * z) + (1.0f - z * 0.5f);
+    const vec s = sine_near_zero(r), c = cosine_near_zero(r);
     const ivec odd = (n & 1) != 0;
     const ivec sign = static_cast<i32>(0x80000000u) + ivec{};
     const vec co = as_vec(as_ivec(select(odd, s, c)) ^ (((n + 1) & 2) != 0 & sign)) * a.scale;

@@ -36,6 +36,12 @@ const std::string kBytes = "gemm:m=33,n=64,k=544,x=s8,w=s8";
 const std::string kQueries =
     "attention:batch=2,q=3,kv=50,cap=64,heads=6,kv_heads=2,d=40,x=bf16,c=bf16,layout=paged";
 
+const std::string kGate = "glu:rows=3,cols=76,act=gelu,form=two";
+const std::string kGather =
+    "embedding:tokens=5,cols=96,vocab=70,table=q4_1,ids=s64,plus=add,y=bf16";
+const std::string kPairs = "rope:tokens=3,heads=5,d=11,rot=6,style=interleaved";
+const std::string kLargest = "argmax:rows=3,cols=4100,x=bf16";
+
 TEST(GpuTemplates, RowsAreRightOnAnA100) {
   expect_right("nvrtc", "cuda/sm_80", "team.cu",
                {"norm:rows=3,cols=577,kind=layer_bias,residual=add,x=bf16", kRows});
@@ -45,6 +51,16 @@ TEST(GpuTemplates, MatricesAreRightOnAnA100) {
 }
 TEST(GpuTemplates, AttentionIsRightOnAnA100) {
   expect_right("nvrtc", "cuda/sm_80", "split.cu", {kQueries});
+}
+TEST(GpuTemplates, GlueIsRightOnAnA100) {
+  expect_right("nvrtc", "cuda/sm_80", "rows.cu", {kGate, kGather});
+  expect_right("nvrtc", "cuda/sm_80", "pairs.cu", {kPairs});
+  expect_right("nvrtc", "cuda/sm_80", "split.cu", {kLargest});
+}
+TEST(GpuTemplates, GlueIsRightOnAnMi250x) {
+  expect_right("hiprtc", "hip/gfx90a", "rows.cu", {kGate, kGather});
+  expect_right("hiprtc", "hip/gfx90a", "pairs.cu", {kPairs});
+  expect_right("hiprtc", "hip/gfx90a", "split.cu", {kLargest});
 }
 TEST(GpuTemplates, RowsAreRightOnAnMi250x) {
   expect_right("hiprtc", "hip/gfx90a", "team.cu", {kRows});
