@@ -32,6 +32,7 @@ void expect_right(const char* compiler, const std::string& target, const std::st
 
 const std::string kRows = "softmax:rows=6,cols=100,causal=yes,heads=2,softcap=yes";
 const std::string kMatrices = "gemm:m=5,n=77,k=40,x=bf16,w=bf16,epilogue=bias_gelu";
+const std::string kQuantised = "gemm:m=3,n=66,k=544,w=q4_1,epilogue=silu_gate";
 const std::string kBytes = "gemm:m=33,n=64,k=544,x=s8,w=s8";
 const std::string kQueries =
     "attention:batch=2,q=3,kv=50,cap=64,heads=6,kv_heads=2,d=40,x=bf16,c=bf16,layout=paged";
@@ -48,6 +49,7 @@ TEST(GpuTemplates, RowsAreRightOnAnA100) {
 }
 TEST(GpuTemplates, MatricesAreRightOnAnA100) {
   expect_right("nvrtc", "cuda/sm_80", "mma.cu", {kMatrices, kBytes});
+  expect_right("nvrtc", "cuda/sm_80", "vector.cu", {kMatrices, kQuantised});
 }
 TEST(GpuTemplates, AttentionIsRightOnAnA100) {
   expect_right("nvrtc", "cuda/sm_80", "split.cu", {kQueries});
@@ -67,6 +69,7 @@ TEST(GpuTemplates, RowsAreRightOnAnMi250x) {
 }
 TEST(GpuTemplates, MatricesAreRightOnAnMi250x) {
   expect_right("hiprtc", "hip/gfx90a", "mfma.hip", {kBytes});
+  expect_right("hiprtc", "hip/gfx90a", "vector.cu", {kQuantised});
 }
 
 }  // namespace
