@@ -7,6 +7,7 @@
 #include <charconv>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <set>
 
 #include "codegen/error.h"
@@ -18,6 +19,22 @@ namespace {
 namespace po = boost::program_options;
 
 constexpr unsigned kColumns = 100;
+
+// Set for this process and its children, as a user would: every part of Hone asks these variables.
+struct GpuLibrary {
+  const char *option, *variable, *value, *about;
+};
+constexpr GpuLibrary kGpuLibraries[] = {
+    {"cuda-driver", "HONE_CUDA_DRIVER", "PATH|standin",
+     "CUDA's driver, libcuda.so.1, or standin to simulate a GPU; default $HONE_CUDA_DRIVER, else "
+     "the system's"},
+    {"nvrtc", "HONE_NVRTC", "PATH",
+     "libnvrtc.so.N; default $HONE_NVRTC, else the fetched one, else the usual places"},
+    {"hip-runtime", "HONE_HIP_RUNTIME", "PATH|standin",
+     "libamdhip64.so, or standin; default $HONE_HIP_RUNTIME, else the system's"},
+    {"hiprtc", "HONE_HIPRTC", "PATH",
+     "libhiprtc.so or libamdhip64.so.5; default $HONE_HIPRTC, else the usual places"},
+};
 
 std::map<std::string, Command>& registry() {
   static std::map<std::string, Command> entries;
@@ -109,6 +126,12 @@ void CommandLine::add_database() {
 void CommandLine::add_device() {
   add()("device", po::value<std::string>()->value_name("NAME")->default_value("cpu:0"),
         "as hone devices lists them");
+  add_gpu_libraries();
+}
+
+void CommandLine::add_gpu_libraries() {
+  for (const GpuLibrary& library : kGpuLibraries)
+    add()(library.option, po::value<std::string>()->value_name(library.value), library.about);
 }
 
 void CommandLine::add_problems() {
@@ -157,6 +180,9 @@ bool CommandLine::parse(const Words& words) {
     fmt::print("usage: {}\n\n{}\n\n{}", usage_, about_, text);
     return false;
   }
+  for (const GpuLibrary& library : kGpuLibraries)
+    if (has(library.option))
+      ::setenv(library.variable, get<std::string>(library.option).c_str(), 1);
   if (has("positional")) positional_ = get<Words>("positional");
   return true;
 }

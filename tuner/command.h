@@ -40,13 +40,15 @@ class CommandLine {
   CommandLine(std::string usage, std::string about);
   boost::program_options::options_description_easy_init add() { return options_.add_options(); }
   // What belongs to many commands.
-  void add_json();       // --json
-  void add_templates();  // --templates DIR, several
-  void add_database();   // --db FILE
-  void add_device();     // --device NAME
-  void add_problems();   // problems as words, --model and how the model is used
+  void add_json();           // --json
+  void add_templates();      // --templates DIR, several
+  void add_database();       // --db FILE
+  void add_device();         // --device NAME, and add_gpu_libraries()
+  void add_gpu_libraries();  // --cuda-driver, --nvrtc, --hip-runtime, --hiprtc
+  void add_problems();       // problems as words, --model and how the model is used
 
-  // False: --help was asked for and has been printed. Throws Error(kUsage).
+  // False: --help was asked for and has been printed. The libraries of GPUs that it names are set
+  // in the environment, for children too. Throws Error(kUsage).
   bool parse(const Words& words);
 
   bool has(const std::string& name) const { return values_.count(name) > 0; }

@@ -39,6 +39,7 @@ int run_devices(const Words& words) {
   line.add()("measure", "measure the ceilings and store them");
   line.add()("budget", po::value<std::string>()->value_name("TIME")->default_value("10s"),
              "for --measure");
+  line.add_gpu_libraries();
   line.add_json();
   if (!line.parse(words)) return 0;
   if (!line.positional().empty())
@@ -86,9 +87,9 @@ int run_devices(const Words& words) {
         print_json(object);
         continue;
       }
-      fmt::print("{}: {}, {} ({}, {}), {} units, {:.1f} GiB\n", name, device.name, device.arch,
+      fmt::print("{}: {}, {} ({}, {}), {} units, {:.1f} GiB, {}\n", name, device.name, device.arch,
                  device.vendor, device.model, device.units,
-                 static_cast<double>(device.memory_bytes) / (1 << 30));
+                 static_cast<double>(device.memory_bytes) / (1 << 30), device.driver);
       if (ceilings.empty())
         fmt::print("  ceilings not measured; hone devices --measure does it\n");
       else

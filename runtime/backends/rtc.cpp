@@ -128,8 +128,8 @@ Rtc find_rtc(const std::string& name) {
   const RtcKind& kind = kind_of(name);
   Rtc rtc{name, {}, {}};
   if (const char* chosen = std::getenv(kind.variable); chosen != nullptr && *chosen != '\0') {
-    rtc.library = chosen;
     std::error_code error;
+    rtc.library = fs::absolute(chosen, error);  // the compiler works in another folder
     if (!fs::exists(rtc.library, error))
       throw Error(Code::kCompile,
                   fmt::format("{}={}: no such file; {}", kind.variable, chosen, kind.fetch));

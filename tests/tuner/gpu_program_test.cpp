@@ -140,5 +140,28 @@ TEST_F(GpuProgram, DevicesShowsEveryGpuThatIsStoodInFor) {
   EXPECT_THAT(found, ::testing::ElementsAre("sm_90a", "sm_75"));
 }
 
+TEST(GpuLibraries, AFlagWinsOverTheEnvironmentHereAndInWorkers) {
+  const std::vector<std::string> wrong = {"HONE_CUDA_DRIVER=/nonexistent/libcuda.so.1",
+                                          "HONE_HIP_RUNTIME=/nonexistent/libamdhip64.so"};
+  Program devices({"devices", "--json", "--cuda-driver", "standin", "--hip-runtime", "standin",
+                   "--nvrtc", "/nonexistent/libnvrtc.so", "--hiprtc", "/nonexistent/libhiprtc.so"},
+                  wrong);
+  std::vector<std::string> found;
+  for (const Json& one : devices.objects()) found.push_back(one.at("device"));
+  EXPECT_EQ(devices.wait(), 0);
+  EXPECT_THAT(found, ::testing::IsSupersetOf({"cuda:0", "hip:0"}));
+  EXPECT_THAT(devices.errors(), ::testing::AllOf(HasSubstr("cuda: HONE_NVRTC=/nonexistent"),
+                                                 HasSubstr("hip: HONE_HIPRTC=/nonexistent")));
+}
+
+TEST_F(GpuProgram, TunesWithTheLibrariesThatFlagsName) {
+  const std::string nvrtc = std::filesystem::relative(find_rtc("nvrtc").library).string();
+  Program program({"tune", kProblem, "--device", "cuda:0", "--db", db(), "--trials", "1", "--json",
+                   "--cuda-driver", "standin", "--nvrtc", nvrtc},
+                  {"HONE_CUDA_DRIVER=/nonexistent/libcuda.so.1", "HONE_NVRTC=/nonexistent/nvrtc"});
+  for (const Json& one : program.objects()) EXPECT_EQ(one.at("status"), "ok") << one;
+  EXPECT_EQ(program.wait(), 0) << program.errors();
+}
+
 }  // namespace
 }  // namespace hone
