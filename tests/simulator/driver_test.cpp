@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "tests/simulator/support/everywhere.h"
 #include "tests/simulator/support/nvrtc.h"
@@ -366,6 +367,72 @@ TEST(StandInDriver, ReplaysACapturedGraph) {
     EXPECT_EQ(host[63], 4.0f);
     EXPECT_EQ(cu.cuGraphExecDestroy(executable), kSuccess);
     EXPECT_EQ(cu.cuGraphDestroy(graph), kSuccess);
+  });
+}
+
+// What a driver refuses while a stream records, and that the recording is then lost.
+TEST(StandInDriver, RefusesToAllocateOrWaitWhileAStreamCaptures) {
+  in_child(a100(), [] {
+    constexpr int kGlobal = 0, kThreadLocal = 1, kRelaxed = 2;
+    const Program program;
+    const Driver& cu = program.cu;
+    Pointer x = 0;
+    ASSERT_EQ(cu.cuMemAlloc(&x, 256), kSuccess);
+    void *stream = nullptr, *other = nullptr, *event = nullptr, *host = nullptr;
+    ASSERT_EQ(cu.cuStreamCreate(&stream, 0), kSuccess);
+    ASSERT_EQ(cu.cuStreamCreate(&other, 1), kSuccess);
+    ASSERT_EQ(cu.cuEventCreate(&event, 0), kSuccess);
+    // What `call` returns during a capture, and what ending the capture returns then.
+    const auto during = [&](int mode, auto call) {
+      EXPECT_EQ(cu.cuStreamBeginCapture(stream, mode), kSuccess);
+      const int inside = call();
+      void* graph = nullptr;
+      return std::pair<int, int>(inside, cu.cuStreamEndCapture(stream, &graph));
+    };
+    using Pair = std::pair<int, int>;
+    const Pair allowed(kSuccess, kSuccess), refused(kCaptureUnsupported, kCaptureInvalidated),
+        implicit(kCaptureImplicit, kCaptureInvalidated);
+    Pointer fresh = 0;
+    const auto allocate = [&] { return cu.cuMemAlloc(&fresh, 64); };
+    EXPECT_EQ(during(kGlobal, allocate), refused);
+    EXPECT_EQ(during(kThreadLocal, allocate), refused);
+    EXPECT_EQ(during(kRelaxed, allocate), allowed);
+    EXPECT_EQ(during(kGlobal, [&] { return cu.cuMemAllocHost(&host, 64); }), refused);
+    EXPECT_EQ(during(kGlobal, [&] { return cu.cuMemFree(x); }), refused);
+    EXPECT_EQ(during(kGlobal, [&] { return cu.cuCtxSynchronize(); }), refused);
+    EXPECT_EQ(during(kGlobal, [&] { return cu.cuStreamSynchronize(stream); }), refused);
+    EXPECT_EQ(during(kRelaxed, [&] { return cu.cuStreamSynchronize(stream); }), refused);
+    EXPECT_EQ(during(kGlobal, [&] { return cu.cuStreamSynchronize(other); }), allowed);
+    // The default stream waits for a blocking one that captures, which can't be waited for.
+    const auto on = [&](void* where) {
+      return [&, where] { return program.launch("scale", 1, 64, 0, where, x, 2.0f, 0u); };
+    };
+    EXPECT_EQ(during(kGlobal, on(stream)), allowed);
+    EXPECT_EQ(during(kGlobal, on(other)), allowed);
+    EXPECT_EQ(during(kGlobal, on(nullptr)), implicit);
+    EXPECT_EQ(during(kGlobal, [&] { return cu.cuEventRecord(event, nullptr); }), implicit);
+    // A thread may say that it knows what it does.
+    int mode = kRelaxed;
+    EXPECT_EQ(cu.cuThreadExchangeStreamCaptureMode(&mode), kSuccess);
+    EXPECT_EQ(mode, kGlobal);
+    EXPECT_EQ(during(kGlobal, allocate), allowed);
+    EXPECT_EQ(cu.cuThreadExchangeStreamCaptureMode(&mode), kSuccess);
+    // Another thread is in the way of a global capture only.
+    const auto elsewhere = [&](auto call) {
+      return [&, call] {
+        int status = 0;
+        std::thread([&] {
+          cu.cuCtxSetCurrent(program.context);
+          status = call();
+        }).join();
+        return status;
+      };
+    };
+    EXPECT_EQ(during(kGlobal, elsewhere(allocate)), refused);
+    EXPECT_EQ(during(kThreadLocal, elsewhere(allocate)), allowed);
+    void* graph = nullptr;
+    const auto end = [&] { return cu.cuStreamEndCapture(stream, &graph); };
+    EXPECT_EQ(during(kGlobal, elsewhere(end)), Pair(kCaptureWrongThread, kSuccess));
   });
 }
 

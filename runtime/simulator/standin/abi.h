@@ -45,6 +45,7 @@ enum : Status {
   kCaptureInvalidated = 901,
   kCaptureUnmatched = 903,
   kCaptureImplicit = 906,
+  kCaptureWrongThread = 908,
   kUnknown = 999,
 };
 

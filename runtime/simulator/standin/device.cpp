@@ -68,6 +68,8 @@ constexpr std::array kStatusTexts = {
                "capture was not initiated in this stream"},
     StatusText{kCaptureImplicit, "CUDA_ERROR_STREAM_CAPTURE_IMPLICIT",
                "operation would make the legacy stream depend on a capturing blocking stream"},
+    StatusText{kCaptureWrongThread, "CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD",
+               "attempt to terminate a thread-local capture sequence from another thread"},
     StatusText{kUnknown, "CUDA_ERROR_UNKNOWN", "unknown error"},
 };
 

@@ -162,17 +162,27 @@ void Driver::destroy(Context* context) {
   contexts.erase(context);
 }
 
+int& thread_capture_mode() {
+  thread_local int mode = kGlobalCapture;
+  return mode;
+}
+
 void Driver::forbid_in_capture() {
-  const auto capturing = [](const Stream& one) {
-    return one.capture != nullptr && one.capture->mode != 2;
-  };
   Context& context = current();
-  bool any = capturing(context.null_stream) || capturing(context.thread_stream);
-  for (const auto& [handle, one] : streams) {
-    if (!capturing(*one)) continue;
-    one->capture->invalid = true;
+  const int mine = thread_capture_mode();
+  bool any = false;
+  const auto look_at = [&](const Stream& stream) {
+    if (stream.capture == nullptr) return;
+    Capture& capture = *stream.capture;
+    if (mine == kRelaxedCapture || capture.mode == kRelaxedCapture) return;
+    if (capture.thread != std::this_thread::get_id() &&
+        (mine != kGlobalCapture || capture.mode != kGlobalCapture))
+      return;
+    capture.invalid = true;
     any = true;
-  }
+  };
+  look_at(context.thread_stream);
+  for (const auto& [handle, one] : streams) look_at(*one);
   require(!any, kCaptureUnsupported);
 }
 

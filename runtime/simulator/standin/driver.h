@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "runtime/simulator/simulator.h"
@@ -59,10 +60,13 @@ struct Graph {
   std::vector<std::unique_ptr<Node>> nodes;
 };
 
+constexpr int kGlobalCapture = 0, kRelaxedCapture = 2;  // 1: thread local
+
 struct Capture {
   Graph graph;
   struct Stream* origin = nullptr;
-  int mode = 0;  // 0 global, 1 thread local, 2 relaxed
+  int mode = kGlobalCapture;
+  std::thread::id thread;  // that began it
   bool invalid = false;
 };
 
@@ -162,12 +166,14 @@ struct Driver {
   Module& module(void* handle);
   Function& function(void* handle);
   void destroy(Context* context);
-  // Fails while a stream records in a mode that forbids what would wait or allocate.
+  // Fails, and spoils the recording, while a stream records in a mode that forbids this thread what
+  // would wait or allocate.
   void forbid_in_capture();
 };
 
 Driver& driver();
 std::vector<Context*>& context_stack();  // of this thread
+int& thread_capture_mode();              // what this thread may do while a stream records
 
 // Does the work of one entry point under the lock.
 template <typename Work>

@@ -39,6 +39,7 @@ void release(Driver& driver, DevicePointer address) {
 // Memory of the host that kernels see at its own address.
 void* allocate_host(Driver& driver, std::size_t bytes) {
   driver.current();
+  driver.forbid_in_capture();
   require(bytes > 0, kInvalidValue);
   const std::size_t rounded = (bytes + kHostAlignment - 1) / kHostAlignment * kHostAlignment;
   void* memory = std::aligned_alloc(kHostAlignment, rounded);
@@ -171,6 +172,7 @@ HONE_DRIVER Status cuMemHostGetFlags(unsigned* flags, void* memory) {
 HONE_DRIVER Status cuMemHostRegister_v2(void* memory, std::size_t bytes, unsigned) {
   return call([&](Driver& driver) {
     driver.current();
+    driver.forbid_in_capture();
     require(memory != nullptr && bytes > 0, kInvalidValue);
     require(!driver.memory().find(reinterpret_cast<std::uintptr_t>(memory)),
             kHostMemoryAlreadyRegistered);

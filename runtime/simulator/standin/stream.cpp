@@ -10,7 +10,20 @@ namespace {
 
 constexpr unsigned kNonBlocking = 1, kDisableTiming = 2;
 
-void no_capture(const Stream& stream) {
+// The default stream waits for the others, and what is only recorded can't be waited for.
+void forbid_implicit_wait(Driver& driver, const Stream& stream) {
+  if (&stream != &stream.context->null_stream) return;
+  bool any = false;
+  for (const auto& [handle, one] : driver.streams) {
+    if (one->capture == nullptr || (one->flags & kNonBlocking) != 0) continue;
+    one->capture->invalid = true;
+    any = true;
+  }
+  require(!any, kCaptureImplicit);
+}
+
+void no_capture(Driver& driver, const Stream& stream) {
+  forbid_implicit_wait(driver, stream);
   if (stream.capture == nullptr) return;
   stream.capture->invalid = true;
   fail(kCaptureUnsupported);
@@ -32,9 +45,7 @@ void meet(Driver& driver, Stream& stream) {
 
 void enqueue(Driver& driver, Stream& stream, int type, std::function<void(Stream&)> work) {
   if (stream.capture == nullptr) {
-    if (&stream == &stream.context->null_stream)
-      for (const auto& [handle, one] : driver.streams)
-        require(one->capture == nullptr || (one->flags & kNonBlocking) != 0, kCaptureImplicit);
+    forbid_implicit_wait(driver, stream);
     meet(driver, stream);
     work(stream);
     return;
@@ -72,11 +83,9 @@ HONE_DRIVER Status cuStreamDestroy_v2(void* handle) {
 }
 HONE_DRIVER Status cuStreamDestroy(void* handle) { return cuStreamDestroy_v2(handle); }
 HONE_DRIVER Status cuStreamSynchronize(void* handle) {
-  return call([&](Driver& driver) { no_capture(driver.stream(handle)); });
+  return call([&](Driver& driver) { no_capture(driver, driver.stream(handle)); });
 }
-HONE_DRIVER Status cuStreamQuery(void* handle) {
-  return call([&](Driver& driver) { no_capture(driver.stream(handle)); });
-}
+HONE_DRIVER Status cuStreamQuery(void* handle) { return cuStreamSynchronize(handle); }
 HONE_DRIVER Status cuStreamGetFlags(void* handle, unsigned* flags) {
   return call([&](Driver& driver) {
     require(flags != nullptr, kInvalidValue);
@@ -145,24 +154,29 @@ HONE_DRIVER Status cuLaunchHostFunc(void* handle, void (*function)(void*), void*
 HONE_DRIVER Status cuStreamAddCallback(void* handle, void (*function)(void*, Status, void*),
                                        void* data, unsigned) {
   if (function == nullptr) return kInvalidValue;
-  const Status status = call([&](Driver& driver) { no_capture(driver.stream(handle)); });
+  const Status status = call([&](Driver& driver) { no_capture(driver, driver.stream(handle)); });
   if (status == kSuccess) function(handle, kSuccess, data);
   return status;
 }
 
+namespace {
+template <typename Value>
+Status write_value(void* handle, DevicePointer to, Value value) {
+  return call([&](Driver& driver) {
+    constexpr int kBatchNode = 12;
+    enqueue(driver, driver.stream(handle), kBatchNode, [&driver, to, value](Stream&) {
+      require(driver.memory().write(to, &value, sizeof value), kInvalidValue);
+    });
+  });
+}
+}  // namespace
 HONE_DRIVER Status cuStreamWriteValue32_v2(void* handle, DevicePointer to, std::uint32_t value,
                                            unsigned) {
-  return call([&](Driver& driver) {
-    driver.stream(handle);
-    require(driver.memory().write(to, &value, sizeof value), kInvalidValue);
-  });
+  return write_value(handle, to, value);
 }
 HONE_DRIVER Status cuStreamWriteValue64_v2(void* handle, DevicePointer to, std::uint64_t value,
                                            unsigned) {
-  return call([&](Driver& driver) {
-    driver.stream(handle);
-    require(driver.memory().write(to, &value, sizeof value), kInvalidValue);
-  });
+  return write_value(handle, to, value);
 }
 
 // Events.
@@ -188,6 +202,7 @@ HONE_DRIVER Status cuEventRecord(void* handle, void* stream_handle) {
   return call([&](Driver& driver) {
     Stream& stream = driver.stream(stream_handle);
     Event& event = driver.event(handle);
+    forbid_implicit_wait(driver, stream);
     event.capture = stream.capture;
     if (stream.capture != nullptr) return;
     meet(driver, stream);
@@ -222,12 +237,13 @@ HONE_DRIVER Status cuEventElapsedTime_v2(float* milliseconds, void* begin, void*
 HONE_DRIVER Status cuStreamBeginCapture_v2(void* handle, int mode) {
   return call([&](Driver& driver) {
     Stream& stream = driver.stream(handle);
-    require(mode >= 0 && mode <= 2, kInvalidValue);
+    require(mode >= 0 && mode <= kRelaxedCapture, kInvalidValue);
     require(&stream != &stream.context->null_stream, kCaptureUnsupported);
     require(stream.capture == nullptr, kInvalidValue);
     stream.capture = std::make_shared<Capture>();
     stream.capture->origin = &stream;
     stream.capture->mode = mode;
+    stream.capture->thread = std::this_thread::get_id();
   });
 }
 HONE_DRIVER Status cuStreamBeginCapture(void* handle, int mode) {
@@ -240,6 +256,8 @@ HONE_DRIVER Status cuStreamEndCapture(void* handle, void** graph) {
     *graph = nullptr;
     const std::shared_ptr<Capture> capture = stream.capture;
     require(capture != nullptr && capture->origin == &stream, kCaptureUnmatched);
+    require(capture->mode == kRelaxedCapture || capture->thread == std::this_thread::get_id(),
+            kCaptureWrongThread);
     stream.capture = nullptr;
     stream.context->thread_stream.capture = stream.context->thread_stream.capture == capture
                                                 ? nullptr
@@ -276,9 +294,8 @@ HONE_DRIVER Status cuStreamGetCaptureInfo_v3(void* handle, int* status, std::uin
   return cuStreamGetCaptureInfo_v2(handle, status, id, graph, dependencies, count);
 }
 HONE_DRIVER Status cuThreadExchangeStreamCaptureMode(int* mode) {
-  thread_local int own = 0;
-  if (mode == nullptr || *mode < 0 || *mode > 2) return kInvalidValue;
-  std::swap(own, *mode);
+  if (mode == nullptr || *mode < 0 || *mode > kRelaxedCapture) return kInvalidValue;
+  std::swap(thread_capture_mode(), *mode);
   return kSuccess;
 }
 

@@ -38,6 +38,9 @@ Driver::Driver(const std::string& library) {
   FIND(cuFuncGetAttribute);
   FIND(cuFuncSetAttribute);
   FIND(cuOccupancyMaxActiveBlocksPerMultiprocessor);
+  FIND_V2(cuLinkCreate);
+  FIND_V2(cuLinkAddData);
+  FIND(cuLinkDestroy);
   FIND_V2(cuMemAlloc);
   FIND_V2(cuMemAllocPitch);
   FIND_V2(cuMemFree);
@@ -59,6 +62,7 @@ Driver::Driver(const std::string& library) {
   FIND(cuStreamQuery);
   FIND_V2(cuStreamBeginCapture);
   FIND(cuStreamEndCapture);
+  FIND(cuThreadExchangeStreamCaptureMode);
   FIND(cuGraphInstantiateWithFlags);
   FIND(cuGraphLaunch);
   FIND(cuGraphExecDestroy);

@@ -26,7 +26,11 @@ enum Status {
   kIllegalAddress = 700,
   kLaunchTimeout = 702,
   kMisalignedAddress = 716,
-  kLaunchFailed = 719
+  kLaunchFailed = 719,
+  kCaptureUnsupported = 900,
+  kCaptureInvalidated = 901,
+  kCaptureImplicit = 906,
+  kCaptureWrongThread = 908
 };
 
 // The calls, by the names that cuda.h maps them to. Throws std::runtime_error for one that the
@@ -56,6 +60,10 @@ struct Driver {
   int (*cuFuncGetAttribute)(int*, int, void*) = nullptr;
   int (*cuFuncSetAttribute)(void*, int, int) = nullptr;
   int (*cuOccupancyMaxActiveBlocksPerMultiprocessor)(int*, void*, int, std::size_t) = nullptr;
+  int (*cuLinkCreate)(unsigned, int*, void**, void**) = nullptr;
+  int (*cuLinkAddData)(void*, int, void*, std::size_t, const char*, unsigned, int*,
+                       void**) = nullptr;
+  int (*cuLinkDestroy)(void*) = nullptr;
   int (*cuMemAlloc)(Pointer*, std::size_t) = nullptr;
   int (*cuMemAllocPitch)(Pointer*, std::size_t*, std::size_t, std::size_t, unsigned) = nullptr;
   int (*cuMemFree)(Pointer) = nullptr;
@@ -77,6 +85,7 @@ struct Driver {
   int (*cuStreamQuery)(void*) = nullptr;
   int (*cuStreamBeginCapture)(void*, int) = nullptr;
   int (*cuStreamEndCapture)(void*, void**) = nullptr;
+  int (*cuThreadExchangeStreamCaptureMode)(int*) = nullptr;
   int (*cuGraphInstantiateWithFlags)(void**, void*, unsigned long long) = nullptr;
   int (*cuGraphLaunch)(void*, void*) = nullptr;
   int (*cuGraphExecDestroy)(void*) = nullptr;
