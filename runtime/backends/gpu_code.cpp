@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "codegen/error.h"
-#include "codegen/json.h"
+#include "codegen/msgpack.h"
 
 namespace hone {
 namespace {
@@ -148,9 +148,9 @@ std::vector<EntryResources> resources_of_code_object(std::string_view elf) {
   std::vector<EntryResources> entries;
   const std::string_view note = metadata_note(elf);
   if (note.empty()) return entries;
-  const Json metadata = Json::from_msgpack(note, true, false);
-  if (!metadata.is_object() || !metadata.contains("amdhsa.kernels")) return entries;
-  for (const Json& kernel : metadata.at("amdhsa.kernels")) {
+  const auto metadata = read_msgpack(note);
+  if (!metadata || !metadata->is_object() || !metadata->contains("amdhsa.kernels")) return entries;
+  for (const Json& kernel : metadata->at("amdhsa.kernels")) {
     if (!kernel.is_object()) continue;
     const auto number = [&](const char* name) {
       const auto found = kernel.find(name);

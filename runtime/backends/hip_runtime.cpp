@@ -9,6 +9,7 @@
 
 #include "codegen/error.h"
 #include "runtime/backends/gpu_ceilings.h"
+#include "runtime/simulator/simt/image.h"
 
 namespace hone {
 namespace {
@@ -130,7 +131,9 @@ LoadedRuntime load_runtime(const std::string& path) {
     return text.empty() || text == name ? name : fmt::format("{}: {}", name, text);
   };
   driver->images = [simulated = driver->simulated()](const GpuCode& code) {
-    return std::vector<std::string_view>{simulated ? code.simt : code.code};
+    if (!simulated) return std::vector<std::string_view>{code.code};
+    // The stand-in gets an address only, and believes what it reads there of its length.
+    return std::vector<std::string_view>{sim::is_simt(code.simt) ? code.simt : std::string_view()};
   };
   driver->measure_ceilings = measure_gpu_ceilings;
   LoadedRuntime loaded;

@@ -136,16 +136,18 @@ void report_undefined_guard(Warp& w, const Instruction& in, std::uint32_t lanes)
 }
 
 void report_hang(Run& run, Block& block, const std::string& text) {
+  run.stop = true;
   for (auto& w : block.warps) {
     for (const Fragment& f : w->fragments) {
       if (f.state != Fragment::State::kReady) continue;
       report(*w, f.function->code[f.pc], Finding::Kind::kHang, std::countr_zero(f.mask),
              Space::kNone, 0, text);
-      run.stop = true;
       return;
     }
   }
-  run.stop = true;
+  // Nobody is about to do anything here: it is the launch as a whole that doesn't end.
+  report(*block.warps.front(), run.launch.kernel->code->code.front(), Finding::Kind::kHang, 0,
+         Space::kNone, 0, text);
 }
 
 }  // namespace hone::sim

@@ -129,21 +129,23 @@ void execute(Run& run) {
         progress_before = run.progress;
         break;
     }
+    if (resident.empty() && next == count) break;
+    // One that ended stands for a launch of many short blocks.
+    Block& shown =
+        resident.empty() ? *spare.back() : *resident[std::min(turn, resident.size() - 1)];
     if (run.options.instruction_limit != 0 && run.executed > run.options.instruction_limit) {
-      report_hang(run, *resident[std::min(turn, resident.size() - 1)],
+      report_hang(run, shown,
                   fmt::format("more than {} warp instructions", run.options.instruction_limit));
       break;
     }
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-    if (run.options.time_limit > 0 && seconds > run.options.time_limit && !resident.empty()) {
-      report_hang(run, *resident[std::min(turn, resident.size() - 1)],
-                  fmt::format("more than {} seconds", run.options.time_limit));
+    if (run.options.time_limit > 0 && seconds > run.options.time_limit) {
+      report_hang(run, shown, fmt::format("more than {} seconds", run.options.time_limit));
       break;
     }
     if (idle > kIdleRounds * (resident.size() + 1) && next >= std::min(count, most)) {
-      report_hang(run, *resident[std::min(turn, resident.size() - 1)],
-                  "deadlock: every block that runs only waits for another");
+      report_hang(run, shown, "deadlock: every block that runs only waits for another");
       break;
     }
   }

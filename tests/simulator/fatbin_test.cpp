@@ -2,8 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <cstring>
 
+#include "tests/simulator/support/damage.h"
 #include "tests/simulator/support/driver.h"
 #include "tests/simulator/support/everywhere.h"
 
@@ -158,6 +160,42 @@ TEST(Fatbin, ThatIsDamagedIsRefused) {
   on_a100([&](Loading& load) {
     for (std::size_t i = 0; i < damaged.size(); ++i)
       EXPECT_EQ(load(damaged[i].data(), "k"), kInvalidImage) << i;
+  });
+}
+
+// Bytes and numbers changed at random, pieces cut out: refused or taken, never a crash. The
+// linker's calls tell the length of what they give; the loader's believe the first header.
+TEST(Fatbin, ThatIsDamagedAtRandomIsSurvived) {
+  const std::string text = ptx_with("k");
+  const std::string whole =
+      fatbin_of(entry_of(1, 75, lz4_of(text), kLz4, text.size()) +
+                entry_of(2, 80, std::string(64, 'x'), 0, 0) +
+                entry_of(1, 75, zstd_of(text), kZstd, text.size()) + entry_of(1, 70, text, 0, 0));
+  constexpr std::size_t kHeaderBytes = 16;
+  on_a100([&](Loading& load) {
+    ASSERT_NE(std::freopen("/dev/null", "w", stderr), nullptr);  // thousands of reasons
+    int taken = 0;
+    for (std::uint64_t seed = 0; seed < 3000; ++seed) {
+      SCOPED_TRACE(seed);
+      const std::string damaged = damaged_bytes(whole, seed);
+      // A buffer of just that size: reading beyond it is seen by the address sanitizer.
+      std::vector<char> bytes(damaged.begin(), damaged.end());
+      void* linker = nullptr;
+      ASSERT_EQ(load.cu.cuLinkCreate(0, nullptr, nullptr, &linker), kSuccess);
+      constexpr int kFatbinKind = 2;
+      const int status = load.cu.cuLinkAddData(linker, kFatbinKind, bytes.data(), bytes.size(),
+                                               "damaged", 0, nullptr, nullptr);
+      EXPECT_THAT(status, testing::AnyOf(kSuccess, kInvalidValue, kInvalidImage, kNoBinaryForGpu));
+      ASSERT_EQ(load.cu.cuLinkDestroy(linker), kSuccess);
+      if (bytes.size() < kHeaderBytes) continue;
+      const std::uint64_t behind = bytes.size() - kHeaderBytes;
+      std::memcpy(bytes.data(), whole.data(), kHeaderBytes);
+      std::memcpy(bytes.data() + 8, &behind, sizeof behind);
+      taken += load(bytes.data(), "k") == kSuccess;
+    }
+    // Much of the damage is where it doesn't matter, and much is where it does.
+    EXPECT_GT(taken, 100);
+    EXPECT_LT(taken, 2900);
   });
 }
 

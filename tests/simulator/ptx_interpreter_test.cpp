@@ -185,6 +185,21 @@ TEST(PtxInterpreter, RegistersShareRowsWhenTheyLiveAtDifferentTimes) {
   EXPECT_LT(module.kernel("k")->info.registers, 24);
 }
 
+// A launch that ends has kept every limit; one of many short blocks may not go on for ever.
+TEST(PtxInterpreter, LimitsHoldWhereEachBlockEndsSoon) {
+  Options options;
+  options.instruction_limit = 3;
+  const Result one = run_text(kernel_of("", ""), options).result;
+  EXPECT_TRUE(one.ok()) << reports(one);
+  const Result many = run_text(kernel_of("", ""), options, 1000).result;
+  ASSERT_EQ(many.findings.size(), 1u);
+  EXPECT_EQ(many.findings[0].kind, Finding::Kind::kHang);
+  EXPECT_THAT(reports(many), testing::HasSubstr("more than 3 warp instructions"));
+  options = {};
+  options.time_limit = 1e-9;
+  EXPECT_FALSE(run_text(kernel_of("", ""), options, 1000).result.ok());
+}
+
 TEST(PtxInterpreter, AnInstructionThatItLacksIsAnErrorOfItsKernelOnly) {
   const Gpu& gpu = *find_gpu("h100");
   Memory memory(std::size_t{1} << 20, true);

@@ -4,11 +4,12 @@
 
 #include <cstdint>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "codegen/msgpack.h"
 
 namespace hone::sim {
 
@@ -26,12 +27,12 @@ struct SimtImage {
 inline constexpr std::string_view kSimtMagic = "HONESIMT";
 
 inline std::string pack_simt(const SimtImage& image) {
-  const nlohmann::json head = {{"code", image.code.size()},
-                               {"text", image.text.size()},
-                               {"places", image.places},
-                               {"lines", image.lines}};
+  const Json head = {{"code", image.code.size()},
+                     {"text", image.text.size()},
+                     {"places", image.places},
+                     {"lines", image.lines}};
   std::string packed;
-  nlohmann::json::to_msgpack(head, packed);
+  Json::to_msgpack(head, packed);
   const std::uint64_t sizes[] = {packed.size() + image.code.size() + image.text.size() + 8,
                                  packed.size()};
   std::string bytes(kSimtMagic);
@@ -47,26 +48,33 @@ inline std::size_t simt_bytes(const void* begin) {
   return kSimtMagic.size() + sizeof rest + rest;
 }
 
+// An image is all that these bytes are.
+inline bool is_simt(std::string_view bytes) {
+  return bytes.size() >= kSimtMagic.size() + sizeof(std::uint64_t) &&
+         simt_bytes(bytes.data()) == bytes.size();
+}
+
 // False for anything else than what pack_simt() gives.
 inline bool unpack_simt(std::string_view bytes, SimtImage* image) {
   std::uint64_t sizes[2] = {};
   constexpr std::size_t kHead = 8 + sizeof sizes;
-  if (bytes.size() < kHead || simt_bytes(bytes.data()) != bytes.size()) return false;
+  if (bytes.size() < kHead || !is_simt(bytes)) return false;
   std::memcpy(sizes, bytes.data() + kSimtMagic.size(), sizeof sizes);
   bytes.remove_prefix(kHead);
   if (sizes[1] > bytes.size()) return false;
   try {
-    const auto head = nlohmann::json::from_msgpack(bytes.substr(0, sizes[1]));
+    const auto head = read_msgpack(bytes.substr(0, sizes[1]));
+    if (!head) return false;
     bytes.remove_prefix(sizes[1]);
-    const auto code = head.at("code").get<std::size_t>();
-    if (code > bytes.size() || bytes.size() - code != head.at("text").get<std::size_t>())
+    const auto code = head->at("code").get<std::size_t>();
+    if (code > bytes.size() || bytes.size() - code != head->at("text").get<std::size_t>())
       return false;
     image->code = bytes.substr(0, code);
     image->text = bytes.substr(code);
-    head.at("places").get_to(image->places);
-    head.at("lines").get_to(image->lines);
+    head->at("places").get_to(image->places);
+    head->at("lines").get_to(image->lines);
     return true;
-  } catch (const nlohmann::json::exception&) {
+  } catch (const Json::exception&) {
     return false;
   }
 }

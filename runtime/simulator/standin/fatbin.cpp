@@ -15,7 +15,8 @@ constexpr std::uint32_t kWrapper = 0x466243B1;  // what a program's data segment
 constexpr std::uint32_t kElf = 0x464C457F;
 constexpr std::uint16_t kKindPtx = 1;
 constexpr std::uint64_t kCompressedLz4 = 0x2000, kCompressedZstd = 0x8000;
-constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 30;
+constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 30;      // of a container
+constexpr std::uint64_t kMostTextBytes = std::uint64_t{1} << 28;  // of one text, unpacked
 
 struct FatbinHeader {
   std::uint32_t magic;
@@ -46,7 +47,6 @@ T read_as(const void* from) {
 // The LZ4 block format: runs of literals, and matches in what was written before.
 std::optional<std::string> unpack_lz4(std::string_view in, std::size_t size) {
   std::string out;
-  out.reserve(size);
   std::size_t at = 0;
   const auto length = [&](std::size_t nibble) -> std::optional<std::size_t> {
     if (nibble != 15) return nibble;
@@ -80,6 +80,9 @@ std::optional<std::string> unpack_lz4(std::string_view in, std::size_t size) {
 }
 
 std::optional<std::string> unpack_zstd(std::string_view in, std::size_t size) {
+  // Asked before there is room made for it.
+  const unsigned long long told = ZSTD_getFrameContentSize(in.data(), in.size());
+  if (told != ZSTD_CONTENTSIZE_UNKNOWN && told != size) return std::nullopt;
   std::string out(size, '\0');
   const std::size_t made = ZSTD_decompress(out.data(), out.size(), in.data(), in.size());
   if (ZSTD_isError(made) || made != size) return std::nullopt;
@@ -88,7 +91,8 @@ std::optional<std::string> unpack_zstd(std::string_view in, std::size_t size) {
 
 std::optional<std::string> payload(const Entry& entry, std::string_view bytes) {
   if ((entry.flags & (kCompressedLz4 | kCompressedZstd)) == 0) return std::string(bytes);
-  if (entry.compressed_bytes > bytes.size() || entry.plain_bytes > kMostBytes) return std::nullopt;
+  if (entry.compressed_bytes > bytes.size() || entry.plain_bytes > kMostTextBytes)
+    return std::nullopt;
   const std::string_view packed = bytes.substr(0, entry.compressed_bytes);
   const auto size = static_cast<std::size_t>(entry.plain_bytes);
   return (entry.flags & kCompressedZstd) != 0 ? unpack_zstd(packed, size)

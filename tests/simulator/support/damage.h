@@ -1,13 +1,46 @@
-// Damages a text in the ways that have hurt young parsers, reproducibly.
+// Damages a text, or a container of bytes, in the ways that have hurt young parsers, reproducibly.
 #pragma once
 
 #include <algorithm>
+#include <cstring>
+#include <iterator>
 #include <string>
 #include <vector>
 
 #include "tests/simulator/support/everywhere.h"
 
 namespace hone::test {
+
+inline std::string damaged_bytes(std::string bytes, std::uint64_t seed) {
+  Numbers numbers(seed);
+  for (int left = numbers.integer(1, 3); left > 0 && !bytes.empty(); --left) {
+    const auto at = static_cast<std::size_t>(numbers.next() % bytes.size());
+    // Numbers of any width, at their edges; lengths that just miss.
+    const std::uint64_t edges[] = {0,          1,          0x7f,         0xff,
+                                   0xffff,     0x7fffffff, 0xffffffff,   1ULL << 40,
+                                   1ULL << 62, ~0ULL,      bytes.size(), bytes.size() - at};
+    const std::size_t width = std::min(std::size_t{1} << numbers.integer(0, 3), bytes.size() - at);
+    switch (numbers.integer(0, 4)) {
+      case 0:
+        bytes[at] = static_cast<char>(numbers.integer(0, 255));
+        break;
+      case 1:
+      case 2: {
+        const std::uint64_t value = edges[numbers.next() % std::size(edges)] +
+                                    static_cast<std::uint64_t>(numbers.integer(-1, 1));
+        std::memcpy(bytes.data() + at, &value, width);
+        break;
+      }
+      case 3:
+        bytes.resize(at);
+        break;
+      default:
+        bytes.erase(at, width);
+        break;
+    }
+  }
+  return bytes;
+}
 
 inline std::string damaged(std::string text, std::uint64_t seed) {
   static const std::vector<std::string> pieces = {"{",
