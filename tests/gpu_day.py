@@ -4,9 +4,10 @@
 Checks every GPU kernel against its reference on the device, tunes and times it, compares what the
 simulator counts with what the device counts (Nsight Compute, where `ncu` is installed and
 permitted), and writes FOLDER/report.md, its raw rows as FOLDER/rows.jsonl and the database
-FOLDER/tuning.db. Exit status: 0 when every kernel is right, 1 otherwise. Needs build/hone
-(scripts/build.sh) and the runtime compiler (scripts/fetch_gpu_compilers.sh); nothing but Python's
-own library.
+FOLDER/tuning.db. Exit status: 0 when every kernel is right and every problem has its time and its
+counts, 1 otherwise; the report ends with what failed. Needs build/hone (scripts/build.sh) and the
+runtime compiler (scripts/fetch_gpu_compilers.sh); nothing but Python's own library.
+HONE_CUDA_DRIVER=standin tries all this without a GPU.
 """
 import argparse
 import csv
@@ -61,6 +62,14 @@ def rows_of(command, **more):
     return rows, done.returncode, done.stderr.strip()
 
 
+def number_of(text):
+    """A profiler's number; None where it has none to give ("n/a")."""
+    try:
+        return float(text.replace(",", ""))
+    except ValueError:
+        return None
+
+
 def table(headers, rows):
     lines = ["| " + " | ".join(headers) + " |", "|" + "---|" * len(headers)]
     return "\n".join(lines + ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows])
@@ -73,8 +82,8 @@ class Day:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.database = str(self.folder / "tuning.db")
         self.raw = open(self.folder / "rows.jsonl", "w")
-        self.report = []
-        self.wrong = 0
+        self.report = open(self.folder / "report.md", "w")
+        self.failures = []
         self.arch = ""
 
     def keep(self, step, rows):
@@ -84,13 +93,19 @@ class Day:
 
     def say(self, text):
         print(text, flush=True)
-        self.report.append(text)
+        print(text, file=self.report, flush=True)
+
+    def fail(self, step, problem, why):
+        """Notes a failure; returns what a cell of a table says of it."""
+        why = " ".join(why.split()) or "no reason was given"
+        self.failures.append(f"{step} {problem}: {why[-300:]}")
+        return f"FAILED: {why[-120:]}"
 
     def hone(self, *arguments, **more):
         return rows_of([self.options.hone, *arguments, "--json"], **more)
 
     def describe(self):
-        rows, status, why = self.hone("devices", "--measure", "--db", self.database)
+        rows, status, why = self.hone("devices", "--measure", "--budget", self.options.ceilings, "--db", self.database)
         mine = [row for row in rows if row.get("device") == self.options.device]
         if not mine:
             sys.exit(f"gpu_day: there is no {self.options.device}: {why or 'hone devices lists none'}")
@@ -107,10 +122,11 @@ class Day:
                                           "--samples", str(self.options.samples))
             self.keep("check", rows)
             bad = [row for row in rows if not row.get("pass")]
-            self.wrong += len(bad) + (0 if rows else 1)
-            results.append((problem, len(rows), len(bad) if rows else f"no result: {why[:120]}"))
+            unfinished = not rows or (status != 0 and not bad)
+            results.append((problem, len(rows), self.fail("check", problem, why) if unfinished else len(bad)))
             for row in bad:
-                results.append(("", row["variant"], f"{row['config']}: {row['status']} {row['reason'][:120]}"))
+                cell = self.fail("check", problem, f"{row['config']}: {row['status']} {row['reason']}")
+                results.append(("", row["variant"], cell))
         self.say(table(["problem", "configs", "wrong"], results) + "\n")
 
     def tune(self):
@@ -120,25 +136,35 @@ class Day:
             rows, status, why = self.hone("tune", problem, "--device", self.options.device, "--db", self.database,
                                           "--budget", self.options.budget)
             self.keep("tune", rows)
+            # What wasn't tuned would be timed with a config that nobody chose.
+            winner = next((row for row in rows if row.get("kind") == "winner"), {})
+            if status != 0 or winner.get("status") != "ok":
+                cell = self.fail("tune", problem, winner.get("reason") or why)
+                results.append((problem, "", cell, "", "", ""))
+                continue
             timed, status, why = self.hone("bench", problem, "--device", self.options.device, "--db", self.database)
             self.keep("bench", timed)
+            if status != 0 or not timed:
+                results.append((problem, "", self.fail("bench", problem, why), "", "", ""))
             for row in timed:
                 share = f"{100 * row['fraction']:.0f} %" if row.get("fraction") else "?"
-                results.append((problem, row.get("variant", ""), f"{row['median_ns'] / 1e3:.2f} us", share,
-                                row.get("config", "")))
-            if not timed:
-                results.append((problem, "no result", why[:120], "", ""))
-        self.say(table(["problem", "variant", "time", "of limit", "config"], results) + "\n")
+                results.append((problem, row["variant"], f"{row['median_ns'] / 1e3:.2f} us", row["timed"], share,
+                                row["config"]))
+        self.say(table(["problem", "variant", "time", "how", "of limit", "config"], results) + "\n")
 
     def count(self):
         self.say("## The simulator's counts against the device's\n")
-        profiler = shutil.which("ncu")
-        if profiler is None:
+        backend = self.options.device.split(":")[0]
+        profiler = shutil.which("ncu") if backend == "cuda" else None
+        if backend == "cuda" and profiler is None:
             self.say("Not counted on the device: `ncu` (Nsight Compute) is not installed.\n")
         results = []
         for problem in self.options.count:
-            simulated, status, why = self.hone("check", problem, "--target", f"cuda/{self.arch}", "--samples", "0")
+            simulated, status, why = self.hone("check", problem, "--target", f"{backend}/{self.arch}", "--samples", "0")
             self.keep("simulated", simulated)
+            if status != 0 or not any(row.get("counters") for row in simulated):
+                reasons = [row["reason"] for row in simulated if row.get("reason")]
+                results.append((problem, self.fail("count", problem, " ".join([why] + reasons[:1])), "", "", "", "", ""))
             seen = set()
             for row in simulated:
                 counters = row.get("counters") or {}
@@ -149,7 +175,9 @@ class Day:
                 self.keep("counted", [{"problem": problem, "variant": row["variant"], **measured}])
                 launches = max(counters.get("launches", 1), 1)
                 for name, metric, remark in METRICS:
-                    ours = counters.get(name, 0) / launches
+                    if name not in counters:
+                        continue
+                    ours = counters[name] / launches
                     theirs = measured.get(metric)
                     ratio = f"{theirs / ours:.2f}" if theirs and ours else ""
                     results.append((problem, row["variant"], name, f"{ours:.0f}",
@@ -165,18 +193,22 @@ class Day:
         lines = [line for line in done.stdout.splitlines() if line.startswith('"')]
         values, ids = {}, set()
         for line in csv.DictReader(lines):
+            number = number_of(line["Metric Value"])
+            if number is None:
+                continue
             ids.add(line["ID"])
-            number = line["Metric Value"].replace(",", "")
-            values[line["Metric Name"]] = values.get(line["Metric Name"], 0) + float(number)
+            values[line["Metric Name"]] = values.get(line["Metric Name"], 0) + number
         if not ids:
             self.say(f"`ncu` counted nothing for {problem} {row['variant']}: {done.stdout.strip()[-200:]}\n")
         return {name: value / len(ids) for name, value in values.items()} if ids else {}
 
     def finish(self, began):
-        verdict = "every kernel is right" if self.wrong == 0 else f"{self.wrong} wrong results"
+        if self.failures:
+            self.say("## Failed\n")
+            self.say("\n".join(f"- {failure}" for failure in self.failures) + "\n")
+        verdict = f"{len(self.failures)} failures" if self.failures else "every kernel is right and timed"
         self.say(f"{verdict}; {time.time() - began:.0f} s; report in {self.folder / 'report.md'}")
-        (self.folder / "report.md").write_text("\n".join(self.report) + "\n")
-        return 1 if self.wrong else 0
+        return 1 if self.failures else 0
 
 
 def main():
@@ -185,7 +217,8 @@ def main():
     parser.add_argument("--report", default="gpu_day", help="folder for the report (default: %(default)s)")
     parser.add_argument("--hone", default=str(ROOT / "build" / "hone"))
     parser.add_argument("--samples", type=int, default=5, help="random configs of each variant that are checked")
-    parser.add_argument("--budget", default="30s", help="for tuning each timed problem")
+    parser.add_argument("--budget", default="30s", help="for tuning each timed problem (default: %(default)s)")
+    parser.add_argument("--ceilings", default="10s", help="for measuring what each device can do (default: %(default)s)")
     parser.add_argument("--check", nargs="*", default=CHECKED, metavar="PROBLEM")
     parser.add_argument("--time", nargs="*", default=TIMED, metavar="PROBLEM")
     parser.add_argument("--count", nargs="*", default=COUNTED, metavar="PROBLEM")
