@@ -73,7 +73,7 @@ std::optional<Config> start_in(const Template& variant, const Values& scope, con
                                const std::optional<std::string>& layout) {
   Config start;
   for (const auto& [name, expression] : variant.start)
-    start.set(name, expression.with(variant.lets).evaluate(lookup_in(scope)));
+    start.set(name, expression.with(variant.lets).evaluate(lookup_in(complete)));
   auto fits = [&](const Config& config) {
     return !layout || layout_of(variant, config, scope) == *layout;
   };

@@ -41,6 +41,16 @@ TEST_F(Engines, UntunedProblemsGetTheStartConfig) {
   for (std::int64_t many : {1, 5, 64, 65, 300}) expect_right(*handle, many);
 }
 
+TEST_F(Engines, AStartThatDependsOnDynamicDimsIsThatOfTheSmallest) {
+  write("affine/plain.cpp",
+        "//! serves cpu\n//! fixed cols\n//! param unroll 1 2\n//! launch_param threads 1 2\n"
+        "//! launch main rows 1 1 threads\n//! start unroll=rows>=4?2:1,threads=1\n" +
+            body("a.w[j]"));
+  Engine engine(options());
+  const std::int64_t rows = 5;
+  EXPECT_EQ(engine.resolve(kHandle)->choose(&rows)->kernel.config().text(), "unroll=1,threads=1");
+}
+
 TEST_F(Engines, ScalarsHaveTheirDefaultForANullPointer) {
   Engine engine(options());
   std::unique_ptr<Handle> handle = engine.resolve(kHandle, "");
