@@ -106,6 +106,7 @@ class Parser {
     } else if (name == ".target") {
       take();
       text_.target_name = word("a target");
+      text_.target = 0;
       const auto digits = text_.target_name.find_first_of("0123456789");
       for (std::size_t i = digits; i < std::min(text_.target_name.size(), std::size_t{9}) &&
                                    text_.target_name[i] >= '0' && text_.target_name[i] <= '9';

@@ -1,6 +1,7 @@
 // What CUDA's device runtime gives to kernels: printf, assert, malloc's refusal.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstdio>
 #include <string>
@@ -11,6 +12,7 @@ namespace hone::sim {
 namespace {
 
 constexpr std::size_t kLongestString = 4096, kMostOutput = std::size_t{1} << 20;
+constexpr std::int32_t kWidest = 500;  // characters
 
 std::uint64_t argument(const Warp& w, const Function::CallSite& site, std::size_t i, int lane) {
   std::uint64_t value = 0;
@@ -49,43 +51,57 @@ std::string read_string(const Warp& w, int lane, std::uint64_t address) {
   return text;
 }
 
-std::string formatted(const Warp& w, int lane, const std::string& format, std::uint64_t arguments) {
+// What CUDA's printf prints, and in `taken` the number of arguments that it read. Only what it
+// knows of a conversion goes on to the host's.
+std::string formatted(const Warp& w, int lane, const std::string& format, std::uint64_t arguments,
+                      std::uint64_t* taken) {
   std::string result;
   std::uint64_t offset = 0;
-  for (std::size_t i = 0; i < format.size(); ++i) {
+  std::size_t i = 0;
+  const auto take = [&](std::size_t bytes) {
+    offset = (offset + bytes - 1) / bytes * bytes;
+    std::uint64_t value = 0;
+    read_bytes(w, lane, arguments + offset, &value, bytes);
+    offset += bytes;
+    ++*taken;
+    return value;
+  };
+  const auto any_of = [&](std::string_view set) {
+    return i < format.size() && set.find(format[i]) != std::string_view::npos;
+  };
+  // Of a width or a precision.
+  const auto number = [&] {
+    std::int32_t value = 0;
+    if (any_of("*")) {
+      ++i;
+      value = static_cast<std::int32_t>(take(4));
+    }
+    for (; any_of("0123456789"); ++i) value = std::min(value * 10 + (format[i] - '0'), kWidest);
+    return std::clamp(value, -kWidest, kWidest);
+  };
+  for (; i < format.size(); ++i) {
     if (format[i] != '%') {
       result += format[i];
       continue;
     }
     std::string spec = "%";
+    for (++i; any_of("-+ #0"); ++i) spec += format[i];
+    // One that is negative is the flag and a width.
+    if (const int width = number(); width != 0) spec += std::to_string(width);
+    if (any_of(".")) {
+      ++i;
+      if (const int precision = number(); precision >= 0) spec += fmt::format(".{}", precision);
+    }
     bool wide = false;
-    ++i;
-    for (; i < format.size(); ++i) {
-      const char c = format[i];
-      if (c == 'l' || c == 'z' || c == 'j' || c == 't') {
-        wide = true;
-        continue;
-      }
-      if (c == 'h') continue;
-      if (c != '*') spec += c;
-      if (c == '%' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) break;
-      if (spec.size() > 24) break;
-    }
-    const char kind = spec.back();
-    if (kind == '%') {
-      result += '%';
-      continue;
-    }
-    char buffer[512];
-    const auto take = [&](std::size_t bytes) {
-      offset = (offset + bytes - 1) / bytes * bytes;
-      std::uint64_t value = 0;
-      read_bytes(w, lane, arguments + offset, &value, bytes);
-      offset += bytes;
-      return value;
-    };
-    spec.pop_back();
+    for (; any_of("hlzjt"); ++i) wide |= format[i] != 'h';
+    if (i == format.size()) break;
+    const char kind = format[i];
+    // The longest number has 309 digits before its point.
+    char buffer[512 + 2 * kWidest] = "";
     switch (kind) {
+      case '%':
+        result += '%';
+        break;
       case 'd':
       case 'i': {
         const std::uint64_t value = take(wide ? 8 : 4);
@@ -107,10 +123,13 @@ std::string formatted(const Warp& w, int lane, const std::string& format, std::u
       case 'p':
         std::snprintf(buffer, sizeof buffer, "0x%llx", static_cast<unsigned long long>(take(8)));
         break;
-      case 's':
-        std::snprintf(buffer, sizeof buffer, (spec + "s").c_str(),
-                      read_string(w, lane, take(8)).c_str());
+      case 's': {
+        const std::string text = read_string(w, lane, take(8));
+        std::string padded(text.size() + kWidest + 1, '\0');
+        std::snprintf(padded.data(), padded.size(), (spec + "s").c_str(), text.c_str());
+        result += padded.c_str();
         break;
+      }
       case 'f':
       case 'F':
       case 'e':
@@ -122,7 +141,6 @@ std::string formatted(const Warp& w, int lane, const std::string& format, std::u
         std::snprintf(buffer, sizeof buffer, (spec + kind).c_str(), std::bit_cast<double>(take(8)));
         break;
       default:
-        buffer[0] = '\0';
         break;
     }
     result += buffer;
@@ -146,10 +164,11 @@ bool call_builtin(Warp& w, const Instruction& in, std::string_view name,
     for (std::uint32_t rest = mask; rest != 0; rest &= rest - 1) {
       const int lane = std::countr_zero(rest);
       std::string& output = w.run->result.output;
+      std::uint64_t taken = 0;
       const std::string text = formatted(w, lane, read_string(w, lane, argument(w, site, 0, lane)),
-                                         argument(w, site, 1, lane));
+                                         argument(w, site, 1, lane), &taken);
       if (output.size() + text.size() <= kMostOutput) output += text;
-      give(lane, text.size());
+      give(lane, taken);
     }
     return true;
   }

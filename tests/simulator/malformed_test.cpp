@@ -136,6 +136,12 @@ TEST(DamagedPtx, RandomDamageOfTheSampleIsSurvived) {
   }
 }
 
+// Each was a crash that the fuzz target found.
+TEST(DamagedPtx, WhatOnceCrashedIsSurvived) {
+  for (const char* text : {".target m10010010\n.target m100", ".target sm_8000000\n.target sm_80"})
+    EXPECT_FALSE(survive(text)) << text;
+}
+
 TEST(DamagedPtx, RandomBytesAreRefused) {
   Numbers numbers(1);
   for (int k = 0; k < 200; ++k) {
