@@ -100,7 +100,9 @@ int run_program(const Words& words) {
     status = 1;
   }
   if (std::fflush(stdout) != 0 || std::ferror(stdout)) {
-    fmt::print(stderr, "hone {}: writing the output failed: its reader is gone, or the disk is full\n", words[0]);
+    fmt::print(stderr,
+               "hone {}: writing the output failed: its reader is gone, or the disk is full\n",
+               words[0]);
     return std::max(status, 1);
   }
   return status;
