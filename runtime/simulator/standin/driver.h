@@ -28,6 +28,7 @@ inline void require(bool holds, Status otherwise) {
 
 struct Module;
 struct Context;
+struct Stream;
 
 // One of the GPUs that are stood in for. Each has an address space of its own.
 struct Device {
@@ -53,7 +54,7 @@ struct Module {
 // Recorded work.
 struct Graph {
   struct Node {
-    std::function<void(struct Stream&)> work;
+    std::function<void(Stream&)> work;
     std::vector<Node*> after;
     int type = 0;  // CUgraphNodeType
   };
@@ -64,7 +65,7 @@ constexpr int kGlobalCapture = 0, kRelaxedCapture = 2;  // 1: thread local
 
 struct Capture {
   Graph graph;
-  struct Stream* origin = nullptr;
+  Stream* origin = nullptr;
   int mode = kGlobalCapture;
   std::thread::id thread;  // that began it
   bool invalid = false;
