@@ -154,13 +154,15 @@ class Day:
 
     def count(self):
         self.say("## The simulator's counts against the device's\n")
-        backend = self.options.device.split(":")[0]
-        profiler = shutil.which("ncu") if backend == "cuda" else None
-        if backend == "cuda" and profiler is None:
+        if not self.options.device.startswith("cuda"):
+            self.say("Not compared: only the simulator of PTX counts what a profiler does.\n")
+            return
+        profiler = shutil.which("ncu")
+        if profiler is None:
             self.say("Not counted on the device: `ncu` (Nsight Compute) is not installed.\n")
         results = []
         for problem in self.options.count:
-            simulated, status, why = self.hone("check", problem, "--target", f"{backend}/{self.arch}", "--samples", "0")
+            simulated, status, why = self.hone("check", problem, "--target", f"cuda/{self.arch}", "--samples", "0")
             self.keep("simulated", simulated)
             if status != 0 or not any(row.get("counters") for row in simulated):
                 reasons = [row["reason"] for row in simulated if row.get("reason")]
@@ -175,9 +177,7 @@ class Day:
                 self.keep("counted", [{"problem": problem, "variant": row["variant"], **measured}])
                 launches = max(counters.get("launches", 1), 1)
                 for name, metric, remark in METRICS:
-                    if name not in counters:
-                        continue
-                    ours = counters[name] / launches
+                    ours = counters.get(name, 0) / launches
                     theirs = measured.get(metric)
                     ratio = f"{theirs / ours:.2f}" if theirs and ours else ""
                     results.append((problem, row["variant"], name, f"{ours:.0f}",
