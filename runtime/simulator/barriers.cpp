@@ -9,13 +9,6 @@
 namespace hone::sim {
 namespace {
 
-// Control is past `from`: it could have come to `at` from there, and can't go back.
-bool past(const Function* from_function, std::uint32_t from, const Function* at_function,
-          std::uint32_t at) {
-  return from_function == at_function && from_function != nullptr &&
-         from_function->reaches(from, at) && !from_function->reaches(at, from);
-}
-
 std::uint32_t exited_threads(const Block& block) {
   std::uint32_t count = 0;
   for (const auto& w : block.warps) count += static_cast<std::uint32_t>(std::popcount(w->exited));
@@ -68,8 +61,8 @@ void complete(Block& block, Barrier& barrier) {
     for (const Barrier::Arrival& to : barrier.arrivals) {
       if (!to.waits) continue;
       for (const Barrier::Arrival& from : barrier.arrivals)
-        block.clocks->acquire(to.warp, from.clocks);
-      block.clocks->join_lanes(to.warp, to.mask);
+        block.clocks->acquire(to.warp, to.mask, from.clocks);
+      block.clocks->join_lanes(to.warp, to.mask, /*memory=*/true);
     }
   }
   for (const Barrier::Arrival& arrival : barrier.arrivals) {
@@ -103,6 +96,12 @@ void complete(Block& block, Barrier& barrier) {
 }
 
 }  // namespace
+
+bool past(const Function* from_function, std::uint32_t from, const Function* at_function,
+          std::uint32_t at) {
+  return from_function == at_function && from_function != nullptr &&
+         from_function->reaches(from, at) && !from_function->reaches(at, from);
+}
 
 void arrive(Warp& w, Fragment& fragment, const Instruction& in, std::uint32_t mask) {
   Block& block = *w.block;

@@ -232,27 +232,35 @@ bool finished(const Block& block) {
 void report_stall(Run& run, Block& block) {
   // Lanes that wait for others of their own warp explain more than a barrier that misses the warp.
   for (auto& w : block.warps) {
+    // Of those, the ones that the others passed by: it is there that the warp parted.
+    const Fragment* waiting = nullptr;
     for (const Fragment& f : w->fragments) {
       if (f.state != Fragment::State::kMembers) continue;
-      const Instruction& in = f.function->code[f.pc];
-      w->function = f.function;
-      w->pc = f.pc;
-      const std::uint32_t others = w->present & ~w->exited & ~f.mask;
-      std::string where;
-      for (const Fragment& other : w->fragments) {
-        if (&other == &f) continue;
-        where += fmt::format("; lanes {:#010x} wait at ptx line {}", other.mask,
-                             other.function->code[other.pc].line);
-      }
-      const bool barrier = in.flow == Flow::kBarrier;
-      report(*w, in, barrier ? Finding::Kind::kBarrier : Finding::Kind::kMask,
-             std::countr_zero(f.mask), Space::kNone, 0,
-             fmt::format(
-                 "lanes {:#010x} wait here for lanes {:#010x} of their warp, which never come{}",
-                 f.mask, others, where));
-      run.stop = true;
-      return;
+      if (waiting == nullptr || past(f.function, f.pc, waiting->function, waiting->pc))
+        waiting = &f;
     }
+    if (waiting == nullptr) continue;
+    const Fragment& f = *waiting;
+    const Instruction& in = f.function->code[f.pc];
+    w->function = f.function;
+    w->pc = f.pc;
+    const std::uint32_t others = w->present & ~w->exited & ~f.mask;
+    std::string where;
+    const Instruction* elsewhere = nullptr;
+    for (const Fragment& other : w->fragments) {
+      if (&other == &f) continue;
+      const Instruction& theirs = other.function->code[other.pc];
+      if (elsewhere == nullptr) elsewhere = &theirs;
+      where += fmt::format("; lanes {:#010x} wait at ptx line {}", other.mask, theirs.line);
+    }
+    const bool barrier = in.flow == Flow::kBarrier;
+    report_pair(
+        *w, in, elsewhere, barrier ? Finding::Kind::kBarrier : Finding::Kind::kMask,
+        std::countr_zero(f.mask), Space::kNone, 0,
+        fmt::format("lanes {:#010x} wait here for lanes {:#010x} of their warp, which never come{}",
+                    f.mask, others, where));
+    run.stop = true;
+    return;
   }
   for (std::size_t id = 0; id < block.barriers.size(); ++id) {
     const Barrier& barrier = block.barriers[id];

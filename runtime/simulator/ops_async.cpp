@@ -170,6 +170,10 @@ void mbarrier(Warp& w, const Instruction& in, std::uint32_t mask) {
       w.stop = true;
       return;
     }
+    if (w.races) {
+      w.block->shared_races->access(w, in, access,
+                                    (in.aux & kOrderedAccess) != 0 ? Use::kAtomic : Use::kWrite);
+    }
     for (std::uint32_t k = lanes; k != 0; k &= k - 1) {
       const int lane = std::countr_zero(k);
       const auto l = static_cast<std::size_t>(lane);
@@ -200,8 +204,7 @@ void mbarrier(Warp& w, const Instruction& in, std::uint32_t mask) {
             if (w.checked) w.undefined[in.t[0]] &= ~(1u << lane);
           }
           if (w.races) {
-            auto& clocks = w.block->mbarriers[access.address[l]].arriving;
-            merge_clocks(clocks, w.block->clocks->release(w.index));
+            w.block->mbarriers[access.address[l]].arriving.merge(w.block->clocks->release(w.index));
           }
           if (count > p.missing) {
             report(w, in, Finding::Kind::kBarrier, lane, Space::kShared, access.address[l],
@@ -214,9 +217,12 @@ void mbarrier(Warp& w, const Instruction& in, std::uint32_t mask) {
             p.missing = p.expected;
             p.phase = (p.phase + 1) & kCount;
             if (w.races) {
+              // What is before a phase is before the next one.
               auto& state = w.block->mbarriers[access.address[l]];
-              state.complete = std::move(state.arriving);
-              state.arriving.clear();
+              Snapshot& complete = state.complete[(p.phase - 1) & 1];
+              complete = state.complete[p.phase & 1];
+              complete.merge(state.arriving);
+              state.arriving = {};
             }
             w.block->spins = 0;
           }
@@ -224,16 +230,17 @@ void mbarrier(Warp& w, const Instruction& in, std::uint32_t mask) {
         }
         case Mbarrier::kTest:
         case Mbarrier::kTestParity: {
-          bool done = false;
-          if (op == Mbarrier::kTest) {
-            done = unpack_phase(w.row<std::uint64_t>(in.o[base + 1])[lane]).phase != p.phase;
-          } else {
-            done = (p.phase & 1) != (w.row<std::uint32_t>(in.o[base + 1])[lane] & 1);
-          }
+          const std::uint64_t waited =
+              op == Mbarrier::kTest ? unpack_phase(w.row<std::uint64_t>(in.o[base + 1])[lane]).phase
+                                    : (w.row<std::uint32_t>(in.o[base + 1])[lane] & 1);
+          const bool done =
+              op == Mbarrier::kTest ? waited != p.phase : (p.phase & 1) != (waited & 1);
           w.set_predicate(in.o[0], done ? kAllLanes : 0, 1u << lane);
           if (w.checked) w.undefined[in.t[0]] &= ~(1u << lane);
-          if (done && w.races)
-            w.block->clocks->acquire(w.index, w.block->mbarriers[access.address[l]].complete);
+          if (done && w.races) {
+            w.block->clocks->acquire(w.index, 1u << lane,
+                                     w.block->mbarriers[access.address[l]].complete[waited & 1]);
+          }
           break;
         }
       }
@@ -254,7 +261,9 @@ bool select_mbarrier(Selector& s) {
   const auto finish = [&](Mbarrier op) {
     s.take("b64");
     s.out.bytes = 8;
-    s.out.aux = static_cast<std::uint32_t>(op) | kOrderedAccess;
+    // What prepares an mbarrier is a plain write of it: others use it after a barrier.
+    const bool plain = op == Mbarrier::kInit || op == Mbarrier::kInval;
+    s.out.aux = static_cast<std::uint32_t>(op) | (plain ? 0 : kOrderedAccess);
     s.out.run = &mbarrier;
     return true;
   };
@@ -301,11 +310,6 @@ bool select_mbarrier(Selector& s) {
 }
 
 }  // namespace
-
-void merge_clocks(std::vector<std::uint32_t>& into, std::span<const std::uint32_t> from) {
-  if (into.size() < from.size()) into.resize(from.size());
-  for (std::size_t i = 0; i < from.size(); ++i) into[i] = std::max(into[i], from[i]);
-}
 
 void complete_copies(Warp& w, std::uint32_t mask, std::uint32_t keep, bool all) {
   for (PendingCopy& copy : w.copies) {

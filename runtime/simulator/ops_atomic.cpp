@@ -149,7 +149,8 @@ void atom(Warp& w, const Instruction& in, std::uint32_t mask) {
     const std::uint32_t lanes = In == Space::kGeneric ? same_window(access, rest) : rest;
     rest &= ~lanes;
     if (!resolve(w, in, In, lanes, in.bytes * elements, Use::kAtomic, access)) return;
-    if (w.races && (in.aux & (kRelease | kAcquireRelease)) != 0) w.run->global_races->fence(w);
+    if (w.races && (in.aux & (kRelease | kAcquireRelease)) != 0)
+      w.block->shared_races->fence(w, /*wide=*/true);
     note_access(w, in, access, Use::kAtomic);
     if (w.checked) {
       for (std::uint32_t k = 0; k < elements; ++k) {

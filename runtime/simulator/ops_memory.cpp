@@ -1,4 +1,7 @@
+#include <algorithm>
+
 #include "runtime/simulator/lanes.h"
+#include "runtime/simulator/races.h"
 #include "runtime/simulator/selector.h"
 
 // ld and st in every space.
@@ -105,14 +108,61 @@ void mark_written(const Access& access, std::uint32_t offset, std::uint32_t byte
   }
 }
 
-// The value is as a load of single bytes left it.
-bool only_moved(const Warp& w, std::uint32_t place) {
-  const std::uint32_t origin = w.origin[place];
-  if (origin == 0 || origin > w.function->code.size()) return false;
-  const Instruction& load = w.function->code[origin - 1];
-  if (load.kind != Kind::kLoad || load.bytes != 1) return false;
-  for (std::size_t k = 0; k < load.destinations; ++k) {
-    if (load.t[k] == place) return true;
+// How far from an instruction its neighbours are looked for.
+constexpr std::size_t kNear = 128;
+
+// Element `k` of a store as a load left it: which load, and which element of it. Moves in between
+// may pack it with another and unpack it again.
+struct Moved {
+  const Instruction* load = nullptr;
+  std::uint32_t element = 0;
+};
+Moved moved_from(const std::vector<Instruction>& code, const Instruction& store, std::uint32_t k) {
+  std::uint32_t place = store.t[1 + k];
+  int part = -1;  // of a packed pair
+  const auto from = static_cast<std::size_t>(&store - code.data());
+  for (std::size_t i = from; i-- > 0 && from - i <= kNear;) {
+    const Instruction& in = code[i];
+    for (std::uint32_t d = 0; d < in.destinations; ++d) {
+      if (in.t[d] != place) continue;
+      if (in.kind == Kind::kLoad && part < 0) return {&in, d};
+      if (in.kind != Kind::kMove || in.destinations * in.sources > 2) return {};
+      if (in.sources == 2 && part < 0) return {};
+      place = in.t[in.destinations + static_cast<std::uint32_t>(in.sources == 2 ? part : 0)];
+      if (in.destinations == 2) part = static_cast<int>(d);
+      if (in.sources == 2) part = -1;
+      break;
+    }
+  }
+  return {};
+}
+
+// A struct's padding that is only copied: undefined in every lane, and behind a member that the
+// same instructions copy from the same struct to the same one.
+bool copies_padding(const Warp& w, const Instruction& store, std::uint32_t k, std::uint32_t mask) {
+  constexpr std::int64_t kMostPadding = 16;
+  const auto& code = w.function->code;
+  const Moved padding = moved_from(code, store, k);
+  if (padding.load == nullptr || (w.undefined[store.t[1 + k]] & mask) != mask) return false;
+  const auto offset = [](const Instruction& in, std::uint32_t element) {
+    return static_cast<std::int64_t>(in.imm + element * in.bytes);
+  };
+  const auto at = static_cast<std::size_t>(&store - code.data());
+  const std::size_t last = std::min(code.size(), at + kNear);
+  for (std::size_t i = at > kNear ? at - kNear : 0; i < last; ++i) {
+    const Instruction& other = code[i];
+    if (other.kind != Kind::kStore || other.space != store.space || other.o[0] != store.o[0])
+      continue;
+    for (std::uint32_t j = 0; j < (other.aux & 0xff); ++j) {
+      const std::int64_t distance = offset(other, j) - offset(store, k);
+      if (distance >= 0 || distance <= -kMostPadding) continue;
+      const Moved member = moved_from(code, other, j);
+      if (member.load != nullptr && (w.undefined[other.t[1 + j]] & mask) == 0 &&
+          member.load->o[member.load->destinations] ==
+              padding.load->o[padding.load->destinations] &&
+          offset(*member.load, member.element) - offset(*padding.load, padding.element) == distance)
+        return true;
+    }
   }
   return false;
 }
@@ -144,9 +194,9 @@ void store_elements(Warp& w, const Instruction& in, const Access& access) {
     }
     if (!w.checked) continue;
     const std::uint32_t undefined = w.undefined[in.t[1 + k]] & mask;
-    // Single bytes that are only moved are a struct's padding: they stay unwritten where they go.
-    const bool moved = undefined != 0 && bytes == 1 && only_moved(w, in.t[1 + k]);
-    const bool reported = access.space == Space::kGlobal && !moved;
+    // Padding stays unwritten where it goes.
+    const bool reported =
+        access.space == Space::kGlobal && !(undefined != 0 && copies_padding(w, in, k, mask));
     if (undefined != 0 && reported) {
       report_undefined(w, in, 1 + k, undefined, "is stored to global memory");
     }
@@ -165,6 +215,7 @@ void st(Warp& w, const Instruction& in, std::uint32_t mask) {
     const std::uint32_t lanes = In == Space::kGeneric ? same_window(access, rest) : rest;
     rest &= ~lanes;
     if (!resolve(w, in, In, lanes, in.bytes * (in.aux & 0xff), Use::kWrite, access)) return;
+    if (w.races && (in.aux & kReleaseStore) != 0) w.block->shared_races->fence(w, /*wide=*/true);
     note_access(w, in, access, Use::kWrite);
     store_elements(w, in, access);
   }
@@ -214,14 +265,16 @@ void drop_hints(Selector& s) {
   while (!s.take_prefix("L1::").empty() || !s.take_prefix("L2::").empty()) {
   }
 }
-bool take_order(Selector& s) {
-  bool ordered = false;
-  for (const std::string_view word :
-       {"volatile", "relaxed", "acquire", "release", "weak", "mmio"}) {
-    if (s.take(word)) ordered = ordered || word != "weak";
+std::uint32_t take_order(Selector& s) {
+  std::uint32_t order = 0;
+  s.take("weak");
+  for (const std::string_view word : {"relaxed", "acquire", "mmio"}) {
+    if (s.take(word)) order |= kOrderedAccess;
   }
+  if (s.take("volatile")) order |= kOrderedAccess | kVolatileAccess;
+  if (s.take("release")) order |= kOrderedAccess | kReleaseStore;
   for (const std::string_view word : {"cta", "cluster", "gpu", "sys"}) s.take(word);
-  return ordered;
+  return order;
 }
 
 Handler loads(Space space) {
@@ -271,7 +324,7 @@ bool select_memory(Selector& s) {
   const bool loads_it = root == "ld" || root == "ldu";
   if (!loads_it && root != "st") return false;
   const Space space = take_space(s);
-  const bool ordered = take_order(s);
+  const std::uint32_t order = take_order(s);
   drop_hints(s);
   const std::uint32_t count = s.take("v2") ? 2 : s.take("v4") ? 4 : s.take("v8") ? 8 : 1;
   const Type type = s.take_type();
@@ -304,8 +357,7 @@ bool select_memory(Selector& s) {
   };
   s.out.bytes = static_cast<std::uint8_t>(type.bits / 8);
   s.out.taint = Taint::kHandler;
-  const std::uint32_t flags =
-      count | (type.kind == 's' ? kSignExtend : 0) | (ordered ? kOrderedAccess : 0);
+  const std::uint32_t flags = count | (type.kind == 's' ? kSignExtend : 0) | order;
   s.out.kind = loads_it ? Kind::kLoad : Kind::kStore;
   if (loads_it) {
     add_all();

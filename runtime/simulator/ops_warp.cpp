@@ -13,7 +13,7 @@ enum class Shuffle : std::uint32_t { kUp, kDown, kBfly, kIdx };
 void shfl(Warp& w, const Instruction& in, std::uint32_t mask) {
   const auto mode = static_cast<Shuffle>(in.aux);
   const auto *a = w.row<std::uint32_t>(in.o[2]), *b = w.row<std::uint32_t>(in.o[3]),
-             *c = w.row<std::uint32_t>(in.o[4]);
+             *c = w.row<std::uint32_t>(in.o[4]), *members = w.row<std::uint32_t>(in.o[5]);
   alignas(64) std::uint32_t value[kLanes];
   std::uint32_t valid = 0, undefined = 0;
   const std::uint32_t source_undefined = w.checked ? w.undefined[in.t[2]] : 0;
@@ -45,10 +45,8 @@ void shfl(Warp& w, const Instruction& in, std::uint32_t mask) {
     }
     if (!ok) from = i;
     if (ok) valid |= 1u << i;
-    if (w.checked && (mask >> from & 1) == 0) {
-      // What a lane outside the shuffle holds is undefined.
-      undefined |= 1u << i;
-    }
+    // What a lane outside the shuffle holds is undefined.
+    if (w.checked && (mask & members[i] & 1u << from) == 0) undefined |= 1u << i;
     if ((source_undefined >> from & 1) != 0) undefined |= 1u << i;
     value[i] = a[from];
   }
@@ -181,12 +179,7 @@ void elect(Warp& w, const Instruction& in, std::uint32_t mask) {
 
 void fence(Warp& w, const Instruction& in, std::uint32_t) {
   ++w.run->result.counters.fences;
-  if (!w.races) return;
-  if (in.aux != 0) {
-    w.run->global_races->fence(w);
-  } else {
-    w.block->shared_races->fence(w.index);
-  }
+  if (w.races) w.block->shared_races->fence(w, in.aux != 0);
 }
 
 void pair_or_sink(Selector& s, const Operand& operand, Type type) {

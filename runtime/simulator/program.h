@@ -24,6 +24,8 @@ inline constexpr std::uint64_t kParamWindow = 0x5000'0000'0000'0000;
 inline constexpr std::uint64_t kCodeWindow = 0x4300'0000'0000'0000;  // "addresses" of functions
 // In Instruction::aux of accesses: volatile, relaxed, acquire or release.
 inline constexpr std::uint32_t kOrderedAccess = 1u << 9;
+inline constexpr std::uint32_t kVolatileAccess = 1u << 10;  // of those, volatile
+inline constexpr std::uint32_t kReleaseStore = 1u << 11;    // of those, st.release
 inline constexpr std::uint64_t kWindowMask = 0xffff'ffff'0000'0000;
 
 struct Warp;

@@ -152,6 +152,25 @@ std::uint32_t members(Warp& w, const Instruction& in, std::uint32_t mask) {
   return all & w.present & ~w.exited;
 }
 
+// Lanes with the same mask met.
+void join_members(Warp& w, const Instruction& in, std::uint32_t mask, std::uint32_t needed) {
+  const bool memory = in.kind == Kind::kWarpSync;
+  if (in.flow == Flow::kAligned) {
+    w.block->clocks->join_lanes(w.index, needed | mask, memory);
+    return;
+  }
+  const auto* wanted = w.row<std::uint32_t>(in.o[in.destinations + in.sources - 1]);
+  for (std::uint32_t rest = mask; rest != 0;) {
+    const std::uint32_t all = wanted[std::countr_zero(rest)];
+    std::uint32_t same = 0;
+    for (std::uint32_t k = rest; k != 0; k &= k - 1) {
+      if (wanted[std::countr_zero(k)] == all) same |= k & -k;
+    }
+    rest &= ~same;
+    w.block->clocks->join_lanes(w.index, (all & needed) | same, memory);
+  }
+}
+
 // Whether lanes that stand at other __syncwarp's complete this one.
 bool meet_elsewhere(Warp& w, std::size_t index, std::uint32_t needed, const Instruction& in,
                     std::uint32_t mask) {
@@ -523,7 +542,7 @@ void run_fragment(Warp& w, std::size_t index, std::uint64_t slice) {
           }
           if ((needed & ~m) == 0 || meet_elsewhere(w, index, needed, in, m)) {
             if (in.run != nullptr) in.run(w, in, m);
-            if (w.races) w.block->clocks->join_lanes(w.index, needed | m);
+            if (w.races) join_members(w, in, m, needed);
             if constexpr (Checked) {
               if (in.taint == Taint::kMerge) merge_taint(w, in, m, 0);
             }

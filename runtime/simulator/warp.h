@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <random>
 #include <span>
@@ -172,6 +173,19 @@ void report_undefined(Warp& w, const Instruction& in, std::size_t operand, std::
 
 void report_undefined_guard(Warp& w, const Instruction& in, std::uint32_t lanes);
 
+// Clocks of other blocks' warps, by the block's number. Nothing changes one once it is shared.
+using BlockClocks = std::map<std::uint64_t, std::vector<std::uint32_t>>;
+
+// What a warp did and knew at one moment: clocks of its block's warps, of other blocks', and what
+// of all that is behind a fence for the whole GPU.
+struct Snapshot {
+  std::vector<std::uint32_t> warps;
+  std::shared_ptr<const BlockClocks> blocks, fenced;
+  void merge(const Snapshot& other);
+};
+std::shared_ptr<const BlockClocks> merge_blocks(const std::shared_ptr<const BlockClocks>& a,
+                                                const std::shared_ptr<const BlockClocks>& b);
+
 struct Barrier {
   std::uint32_t arrived = 0;   // threads
   std::uint32_t expected = 0;  // 0: all that live
@@ -182,8 +196,8 @@ struct Barrier {
     const Function* function = nullptr;
     std::uint32_t pc = 0;
     bool waits = false;
-    std::uint32_t predicate = 0;        // bar.red: lanes whose predicate holds
-    std::vector<std::uint32_t> clocks;  // what the warp did before
+    std::uint32_t predicate = 0;  // bar.red: lanes whose predicate holds
+    Snapshot clocks;              // what the warp did before
   };
   std::vector<Arrival> arrivals;
 };
@@ -202,7 +216,8 @@ struct Block {
   std::shared_ptr<Clocks> clocks;
   std::shared_ptr<SharedRaces> shared_races;
   struct MbarrierClocks {
-    std::vector<std::uint32_t> arriving, complete;
+    Snapshot arriving;
+    std::array<Snapshot, 2> complete;  // by the phase's parity
   };
   std::unordered_map<std::uint64_t, MbarrierClocks> mbarriers;  // by address, for the race detector
   std::uint32_t spins = 0;  // ordered loads and atomics since somebody here did something else
@@ -268,6 +283,9 @@ Progress run_block(Run& run, Block& block, std::uint64_t budget);
 // The lanes of `fragment` reach a barrier; they wait unless it is bar.arrive. The instruction's
 // operands: barrier, count, predicate.
 void arrive(Warp& w, Fragment& fragment, const Instruction& in, std::uint32_t mask);
+// Control is past `from`: it could have come to `at` from there, and can't go back.
+bool past(const Function* from_function, std::uint32_t from, const Function* at_function,
+          std::uint32_t at);
 // Threads left: barriers that wait for all may be complete now.
 void settle_barriers(Block& block);
 void check_left_behind(Warp& w, const Fragment& fragment, std::uint32_t mask);
@@ -283,8 +301,6 @@ void check_pending_copies(Warp& w, std::uint32_t mask);
 
 // A shared access to bytes whose cp.async hasn't arrived.
 void check_pending(Warp& w, const Instruction& in, const Access& access);
-
-void merge_clocks(std::vector<std::uint32_t>& into, std::span<const std::uint32_t> from);
 
 // printf.cpp
 bool call_builtin(Warp& w, const Instruction& in, std::string_view name,
