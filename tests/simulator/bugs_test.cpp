@@ -100,6 +100,21 @@ const std::vector<Bug>& bugs() {
       {"syncwarp_outside_its_mask", {Kind::kMask}},
       {"lock_never_released", {Kind::kHang, Kind::kDeadlock}},
       {"trap_reached", {Kind::kTrap}},
+      {"shuffle_orders_no_writes", {Kind::kRace}},
+      {"shuffle_from_another_group", {Kind::kUninitialised}},
+      {"tail_left_out_of_the_branch", {Kind::kMask}},
+      {"volatile_is_no_barrier", {Kind::kRace}, 256, kWarp},
+      {"counter_cleared_without_barrier", {Kind::kRace, Kind::kUninitialised}},
+      {"neighbours_read_in_place", {Kind::kRace}},
+      {"turn_passed_without_barrier", {Kind::kRace}, 256, kBlocks},
+      {"flag_without_release", {Kind::kRace}, 256, kBlocks},
+      {"bytes_of_the_tail", {Kind::kUninitialised}},
+      {"mbarrier_of_fewer_threads", {Kind::kRace}, 256, {.block = {128, 1, 1}}, true},
+      {"mbarrier_before_it_is_ready",
+       {Kind::kRace, Kind::kUninitialised, Kind::kHang},
+       256,
+       {.block = {128, 1, 1}},
+       true},
   };
   return all;
 }

@@ -503,3 +503,134 @@ KERNEL trap_reached(const float *in, float *out, int n) {
   if (in[threadIdx.x] > BUG_OR(-5.0f, 5.0f)) __trap();  // <-
   out[threadIdx.x] = 1;
 }
+
+KERNEL shuffle_orders_no_writes(const float *in, float *out, int n) {
+  __shared__ float first[4];
+  const int t = threadIdx.x;
+  float v = in[t];
+  if (t % 32 == 0) first[t / 32] = v;  // <-
+  v += __shfl_xor_sync(kAll, v, 1);
+  BUG_OR(, __syncwarp());
+  out[t] = v + first[t / 32];  // <-
+}
+
+// Two groups shuffle in one instruction, each with its own mask.
+KERNEL shuffle_from_another_group(const float *in, float *out, int n) {
+  const int t = threadIdx.x, lane = t % 32;
+  const u32 mask = lane < 8 ? 0xffu : ~0xffu;
+  out[t] = __shfl_sync(mask, in[t], lane < 8 ? BUG_OR(8, 7) : 9);  // <-
+}
+
+KERNEL tail_left_out_of_the_branch(const float *in, float *out, int n) {
+  const int t = threadIdx.x;
+  float sum = 0;
+  if (t < 50) sum = in[t] + __shfl_sync(BUG_OR(kAll, t < 32 ? kAll : (1u << 18) - 1), in[t], 0);  // <-
+  __syncwarp();
+  out[t] = sum;
+}
+
+// A reduction as it was written before warps had lanes of their own.
+KERNEL volatile_is_no_barrier(const float *in, float *out, int n) {
+  __shared__ float values[64];
+  const int t = threadIdx.x;
+  volatile float *v = values;
+  v[t] = in[t];
+  v[t + 32] = 0;
+  float x = v[t];
+  for (int half = 16; half > 0; half /= 2) {
+    BUG_OR(, __syncwarp());
+    x += v[t + half];  // <-
+    BUG_OR(, __syncwarp());
+    v[t] = x;  // <-
+  }
+  out[t] = x;
+}
+
+KERNEL counter_cleared_without_barrier(const float *in, float *out, int n) {
+  __shared__ int count;
+  const int t = threadIdx.x;
+  if (t == 0) count = 0;  // <-
+  BUG_OR(, __syncthreads());
+  atomicAdd(&count, in[t] > 0);  // <-
+  __syncthreads();
+  out[t] = static_cast<float>(count);
+}
+
+KERNEL neighbours_read_in_place(const float *in, float *out, int n) {
+  const int t = threadIdx.x;
+  out[t] = in[t];
+  if (t == 0) out[128] = 0;
+  __syncthreads();
+  const float next = out[t + 1];  // <-
+  const float own = out[t];       // <-
+  BUG_OR(, __syncthreads());
+  out[t] = own + next;  // <-
+}
+
+__device__ int turn;
+// Blocks add in order. The fence of a block's first thread covers what others did before a barrier only.
+KERNEL turn_passed_without_barrier(const float *in, float *out, int n) {
+  const int t = threadIdx.x;
+  if (t == 0) {
+    while (atomicAdd(&turn, 0) != blockIdx.x) {
+    }
+  }
+  __syncthreads();
+  out[t] = in[t] + (blockIdx.x == 0 ? 0 : __ldcg(out + t));  // <-
+  __threadfence();
+  BUG_OR(, __syncthreads());
+  if (t == 0) atomicAdd(&turn, 1);
+}
+
+KERNEL flag_without_release(const float *in, float *out, int n) {
+  const int t = threadIdx.x;
+  if (blockIdx.x == 0) {
+    out[t] = in[t];  // <-
+    __syncthreads();
+    if (t == 0) asm volatile(BUG_OR("st.relaxed.gpu.global.s32 [%0], 1;", "st.release.gpu.global.s32 [%0], 1;") ::"l"(&turn) : "memory");
+  } else {
+    int seen = 0;
+    while (t == 0 && seen == 0) asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(seen) : "l"(&turn) : "memory");
+    __syncthreads();
+    if (out[t] > 2) __trap();  // <-
+  }
+}
+
+KERNEL bytes_of_the_tail(const float *in, float *out, int n) {
+  __shared__ unsigned char bytes[128];
+  const int t = threadIdx.x;
+  if (t < BUG_OR(127, 128)) bytes[t] = static_cast<unsigned char>(t);
+  __syncthreads();
+  reinterpret_cast<unsigned char *>(out)[t] = bytes[127 - t];  // <-
+}
+
+#if __CUDA_ARCH__ >= 800
+__device__ void arrive_and_wait(u32 barrier) {
+  unsigned long long state;
+  asm volatile("mbarrier.arrive.shared.b64 %0, [%1];" : "=l"(state) : "r"(barrier) : "memory");  // <-*
+  u32 done = 0;
+  while (done == 0) asm volatile("{.reg .pred p; mbarrier.test_wait.shared.b64 p, [%1], %2; selp.u32 %0, 1, 0, p;}" : "=r"(done) : "r"(barrier), "l"(state) : "memory");  // <-*
+}
+
+KERNEL mbarrier_of_fewer_threads(const float *in, float *out, int n) {
+  __shared__ unsigned long long barrier;
+  __shared__ float values[128];
+  const int t = threadIdx.x;
+  const u32 address = static_cast<u32>(__cvta_generic_to_shared(&barrier));
+  if (t == 0) asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(address), "r"(BUG_OR(64, 128)) : "memory");
+  __syncthreads();
+  values[t] = in[t];  // <-
+  arrive_and_wait(address);
+  out[t] = values[(t + 32) % 128];  // <-
+}
+
+KERNEL mbarrier_before_it_is_ready(const float *in, float *out, int n) {
+  __shared__ unsigned long long barrier;
+  const int t = threadIdx.x;
+  const u32 address = static_cast<u32>(__cvta_generic_to_shared(&barrier));
+  if (t == 0) asm volatile("mbarrier.init.shared.b64 [%0], 128;" ::"r"(address) : "memory");
+  BUG_OR(, __syncthreads());
+  arrive_and_wait(address);
+  out[t] = in[t];
+}
+#endif

@@ -151,3 +151,39 @@ extern "C" __global__ void ping_pong(const int *in, int *out, int n) {
   }
   out[threadIdx.x] = v;
 }
+// Padding of a whole word, and the fourth of four.
+struct Best {
+  double value;
+  int index;
+};
+struct __align__(16) Point {
+  float x, y, z;
+};
+extern "C" __global__ void copy_padded_words(const double *in, Best *out, Point *points) {
+  __shared__ Best best[64];
+  __shared__ Point shared[64];
+  const int t = threadIdx.x;
+  best[t].value = in[t];
+  best[t].index = t;
+  shared[t].x = shared[t].y = shared[t].z = static_cast<float>(in[t]);
+  __syncthreads();
+  out[t] = best[63 - t];
+  points[t] = shared[63 - t];
+  if (t == 0) out[64] = best[5];
+}
+// lanes of one warp that take a lock in turn
+extern "C" __global__ void lock_within_a_warp(const int *in, int *out) {
+  __shared__ int lock, sum;
+  if (threadIdx.x == 0) lock = sum = 0;
+  __syncthreads();
+  for (bool done = false; !done;) {
+    if (atomicCAS(&lock, 0, 1) != 0) continue;
+    __threadfence_block();
+    sum += in[threadIdx.x];
+    __threadfence_block();
+    done = true;
+    atomicExch(&lock, 0);
+  }
+  __syncthreads();
+  out[threadIdx.x] = sum;
+}
