@@ -39,8 +39,10 @@ struct CpuTopology {
 };
 // Reads sysfs and the affinity of the process (of all its threads together, so one pinned thread
 // doesn't hide the rest). Sizes that a virtual machine hides are those usual for the arch. Throws
-// Error(kUsage) for a HONE_THREADS that is no positive number.
-CpuTopology this_cpu_topology(const CpuArch& arch);
+// Error(kUsage) for a HONE_THREADS that is no positive number. `cpus`: where sysfs has a folder per
+// hardware thread.
+CpuTopology this_cpu_topology(const CpuArch& arch,
+                              const std::string& cpus = "/sys/devices/system/cpu");
 
 Target cpu_target(const CpuArch& arch, const CpuTopology& topology);
 DeviceIdentity this_cpu_identity(const CpuArch& arch, const CpuTopology& topology);

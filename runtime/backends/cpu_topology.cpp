@@ -49,15 +49,14 @@ std::string word_of(const std::string& file) {
   return word;
 }
 
-std::string folder_of(int cpu) { return fmt::format("/sys/devices/system/cpu/cpu{}", cpu); }
-
 // One per core: the first of its hardware threads that is allowed.
-std::vector<int> usable_cpus() {
+std::vector<int> usable_cpus(const std::string& folder) {
   const std::set<int> allowed = allowed_cpus();
   std::set<std::string> cores;  // each as the list of its hardware threads
   std::vector<int> cpus;
   for (const int cpu : allowed) {
-    const std::string core = word_of(folder_of(cpu) + "/topology/thread_siblings_list");
+    const std::string core =
+        word_of(fmt::format("{}/cpu{}/topology/thread_siblings_list", folder, cpu));
     if (core.empty() || cores.insert(core).second) cpus.push_back(cpu);
   }
   if (cpus.empty())
@@ -76,9 +75,9 @@ std::int64_t parse_size(const std::string& text) {
 }
 
 // Of the data caches above one CPU, by level; 0 where none is exposed.
-void read_caches(int cpu, CpuTopology* topology) {
+void read_caches(const std::string& cpu, CpuTopology* topology) {
   for (int index = 0;; ++index) {
-    const std::string cache = fmt::format("{}/cache/index{}/", folder_of(cpu), index);
+    const std::string cache = fmt::format("{}/cache/index{}/", cpu, index);
     const std::string level = word_of(cache + "level");
     if (level.empty()) return;
     if (word_of(cache + "type") == "Instruction") continue;
@@ -104,10 +103,10 @@ std::optional<std::size_t> thread_limit() {
 
 }  // namespace
 
-CpuTopology this_cpu_topology(const CpuArch& arch) {
+CpuTopology this_cpu_topology(const CpuArch& arch, const std::string& cpus) {
   CpuTopology topology;
-  topology.cpus = usable_cpus();
-  read_caches(topology.cpus[0], &topology);
+  topology.cpus = usable_cpus(cpus);
+  read_caches(fmt::format("{}/cpu{}", cpus, topology.cpus[0]), &topology);
   if (const auto limit = thread_limit(); limit && *limit < topology.cpus.size())
     topology.cpus.resize(*limit);
   // Servers and desktops with AVX-512 have at least these; too small a guess costs less than too

@@ -1,5 +1,6 @@
 #include "runtime/backends/cpu_identity.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <sched.h>
 
@@ -84,6 +85,37 @@ TEST(CpuTopology, ListsCoresOfThisProcessAndCaches) {
   EXPECT_GE(topology.l1_bytes, 8 << 10);
   EXPECT_GT(topology.l2_bytes, topology.l1_bytes);
   EXPECT_GE(topology.l3_bytes, topology.l2_bytes);
+}
+
+// A machine whose hardware threads, as many as this process may use, all belong to one core.
+TEST(CpuTopology, TwoHardwareThreadsAreOneCore) {
+  const TemporaryFolder folder;
+  cpu_set_t allowed;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof allowed, &allowed), 0);
+  int first = -1;
+  for (int cpu = CPU_SETSIZE - 1; cpu >= 0; --cpu) {
+    if (!CPU_ISSET(static_cast<std::size_t>(cpu), &allowed)) continue;
+    first = cpu;
+    const auto own = folder.path() / fmt::format("cpu{}", cpu);
+    const auto put = [&](const std::string& file, const std::string& text) {
+      std::filesystem::create_directories((own / file).parent_path());
+      std::ofstream(own / file) << text << "\n";
+    };
+    put("topology/thread_siblings_list", "0-1023");
+    const char* const types[] = {"Data", "Instruction", "Unified", "Unified"};
+    const char* const sizes[] = {"48K", "32K", "2048K", "30M"};
+    const char* const levels[] = {"1", "1", "2", "3"};
+    for (int i = 0; i < 4; ++i) {
+      put(fmt::format("cache/index{}/type", i), types[i]);
+      put(fmt::format("cache/index{}/size", i), sizes[i]);
+      put(fmt::format("cache/index{}/level", i), levels[i]);
+    }
+  }
+  const CpuTopology topology = this_cpu_topology(this_cpu_arch(), folder.path());
+  EXPECT_EQ(topology.cpus, std::vector<int>{first});
+  EXPECT_EQ(topology.l1_bytes, 48 << 10);
+  EXPECT_EQ(topology.l2_bytes, 2 << 20);
+  EXPECT_EQ(topology.l3_bytes, 30 << 20);
 }
 
 TEST(CpuTopology, ThreadsOfTheEnvironmentLimitUnits) {
