@@ -56,7 +56,7 @@ void attend(const Shape& shape, std::int64_t sequence, std::int64_t token, std::
   const std::int64_t kv_head = head / (shape.heads / shape.kv_heads);
   const double* query = &call.x("query")[static_cast<std::size_t>(
       ((sequence * shape.q + token) * shape.heads + head) * shape.d)];
-  const std::vector<double>&keys = call.x("k"), &values = call.x("v");
+  const double *keys = call.x("k").data(), *values = call.x("v").data();
   double scale = call.scalar("scale", 0);
   if (scale == 0) scale = 1 / std::sqrt(static_cast<double>(d));
   const double cap = call.scalar("softcap_value", 50);

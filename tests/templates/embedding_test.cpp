@@ -41,16 +41,18 @@ Spec embedding() {
   spec.expect = [](const Call& call) {
     const auto tokens = static_cast<std::size_t>(call["tokens"]),
                cols = static_cast<std::size_t>(call["cols"]);
+    const double scale = call.scalar("scale", 1), vocab = static_cast<double>(call["vocab"]);
+    const double* table = call.x("table").data();
+    const double* add = call.is("plus", "add") ? call.x("add").data() : nullptr;
     std::vector<double> y(tokens * cols);
-    for (std::size_t token = 0; token < tokens; ++token)
+    for (std::size_t token = 0; token < tokens; ++token) {
+      const double id = call.x("ids")[token];
       for (std::size_t c = 0; c < cols; ++c) {
-        const double id = call.x("ids")[token];
         double value = 0;
-        if (id >= 0 && id < static_cast<double>(call["vocab"]))
-          value = call.x("table")[static_cast<std::size_t>(id) * cols + c];
-        y[token * cols + c] = value * call.scalar("scale", 1) +
-                              (call.is("plus", "add") ? call.x("add")[token * cols + c] : 0);
+        if (id >= 0 && id < vocab) value = table[static_cast<std::size_t>(id) * cols + c];
+        y[token * cols + c] = value * scale + (add != nullptr ? add[token * cols + c] : 0);
       }
+    }
     return Outputs{{"y", std::move(y)}};
   };
   return spec;

@@ -76,7 +76,7 @@ Spec gemm() {
   spec.expect = [](const Call& call) {
     const auto m = static_cast<std::size_t>(call["m"]), n = static_cast<std::size_t>(call["n"]),
                k = static_cast<std::size_t>(call["k"]);
-    const std::vector<double>&x = call.x("x"), &w = call.x("w");
+    const double *x = call.x("x").data(), *w = call.x("w").data();
     std::vector<double> y(m * n);
     for (std::size_t row = 0; row < m; ++row)
       for (std::size_t column = 0; column < n; ++column) {

@@ -33,19 +33,20 @@ Spec glu() {
   spec.expect = [](const Call& call) {
     const auto rows = static_cast<std::size_t>(call["rows"]),
                cols = static_cast<std::size_t>(call["cols"]);
+    const bool fused = call.is("form", "fused");
+    const std::string& act = call.scope.word("act");
+    const double* x = call.x("x").data();
+    const double* ups = call.is("form", "two") ? call.x("up").data() : nullptr;
     std::vector<double> y(rows * cols);
     for (std::size_t row = 0; row < rows; ++row)
       for (std::size_t c = 0; c < cols; ++c) {
         const std::size_t at = row * cols + c;
-        const bool fused = call.is("form", "fused");
-        const double gate = call.x("x")[fused ? 2 * row * cols + c : at];
-        const double up = fused                    ? call.x("x")[2 * row * cols + cols + c]
-                          : call.is("form", "two") ? call.x("up")[at]
-                                                   : 1;
-        const double value = call.is("act", "silu")        ? silu(gate)
-                             : call.is("act", "gelu")      ? gelu(gate)
-                             : call.is("act", "gelu_tanh") ? gelu_tanh(gate)
-                                                           : relu(gate);
+        const double gate = x[fused ? 2 * row * cols + c : at];
+        const double up = fused ? x[2 * row * cols + cols + c] : ups != nullptr ? ups[at] : 1;
+        const double value = act == "silu"        ? silu(gate)
+                             : act == "gelu"      ? gelu(gate)
+                             : act == "gelu_tanh" ? gelu_tanh(gate)
+                                                  : relu(gate);
         y[at] = value * up;
       }
     return Outputs{{"y", std::move(y)}};

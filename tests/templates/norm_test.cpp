@@ -57,9 +57,14 @@ Spec norm() {
                cols = static_cast<std::size_t>(call["cols"]);
     const auto count = static_cast<double>(cols);
     std::vector<double> y(rows * cols), sum = call.x("x");
-    if (call.is("residual", "add"))
-      for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += call.x("residual")[i];
-    const bool layer = call.is("kind", "layer") || call.is("kind", "layer_bias");
+    if (call.is("residual", "add")) {
+      const std::vector<double>& residual = call.x("residual");
+      for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += residual[i];
+    }
+    const bool biased = call.is("kind", "layer_bias"), layer = biased || call.is("kind", "layer");
+    const double* weights = call.x("weight").data();
+    const double* bias = biased ? call.x("bias").data() : nullptr;
+    const double more = call.is("kind", "rms1") ? 1 : 0;
     const double eps = call.scalar("eps", static_cast<double>(1e-5f));
     for (std::size_t row = 0; row < rows; ++row) {
       const double* x = &sum[row * cols];
@@ -71,9 +76,8 @@ Spec norm() {
       for (std::size_t c = 0; c < cols; ++c) squares += (x[c] - mean) * (x[c] - mean);
       const double deviation = std::sqrt(squares / count + eps);
       for (std::size_t c = 0; c < cols; ++c) {
-        const double weight = call.x("weight")[c] + (call.is("kind", "rms1") ? 1 : 0);
-        y[row * cols + c] = (x[c] - mean) / deviation * weight +
-                            (call.is("kind", "layer_bias") ? call.x("bias")[c] : 0);
+        const double weight = weights[c] + more;
+        y[row * cols + c] = (x[c] - mean) / deviation * weight + (biased ? bias[c] : 0);
       }
     }
     return Outputs{{"y", std::move(y)}, {"sum", std::move(sum)}};

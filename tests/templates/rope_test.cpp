@@ -48,15 +48,17 @@ Spec rope() {
                d = static_cast<std::size_t>(call["d"]),
                half = static_cast<std::size_t>(call["rot"]) / 2;
     const double scale = call.scalar("scale", 1);
+    const bool neox = call.is("style", "neox");
+    const std::vector<double>&positions = call.x("positions"), &inv_freq = call.x("inv_freq");
     std::vector<double> y = call.x("x");
     for (std::size_t token = 0; token < tokens; ++token)
       for (std::size_t head = 0; head < heads; ++head)
         for (std::size_t i = 0; i < half; ++i) {
-          const double angle = call.x("positions")[token] * call.x("inv_freq")[i];
+          const double angle = positions[token] * inv_freq[i];
           const double c = std::cos(angle) * scale, s = std::sin(angle) * scale;
           const std::size_t at = (token * heads + head) * d;
-          const std::size_t one = at + (call.is("style", "neox") ? i : 2 * i);
-          const std::size_t two = call.is("style", "neox") ? one + half : one + 1;
+          const std::size_t one = at + (neox ? i : 2 * i);
+          const std::size_t two = neox ? one + half : one + 1;
           const double a = y[one], b = y[two];
           y[one] = a * c - b * s;
           y[two] = b * c + a * s;

@@ -58,18 +58,19 @@ Spec softmax() {
   spec.expect = [](const Call& call) {
     const std::int64_t rows = call["rows"], cols = call["cols"], q = rows / call["heads"];
     const double scale = call.scalar("scale", 1), cap = call.scalar("cap", 50);
-    const bool log = call.is("form", "log");
+    const bool log = call.is("form", "log"), causal = call.is("causal", "yes");
+    const bool capped = call.is("softcap", "yes"), full = call.is("mask", "full");
+    const double* x = call.x("x").data();
+    const double* mask = call.is("mask", "none") ? nullptr : call.x("m").data();
     std::vector<double> y(static_cast<std::size_t>(rows * cols), log ? -kInfinity : 0.0);
     for (std::int64_t row = 0; row < rows; ++row) {
-      const std::int64_t seen =
-          call.is("causal", "yes") ? std::max<std::int64_t>(cols - q + row % q + 1, 0) : cols;
+      const std::int64_t seen = causal ? std::max<std::int64_t>(cols - q + row % q + 1, 0) : cols;
       std::vector<double> score(static_cast<std::size_t>(seen));
       double most = -kInfinity, sum = 0;
       for (std::int64_t c = 0; c < seen; ++c) {
-        double s = scale * call.x("x")[static_cast<std::size_t>(row * cols + c)];
-        if (call.is("softcap", "yes")) s = cap * std::tanh(s / cap);
-        if (call.is("mask", "row")) s += call.x("m")[static_cast<std::size_t>(c)];
-        if (call.is("mask", "full")) s += call.x("m")[static_cast<std::size_t>(row * cols + c)];
+        double s = scale * x[row * cols + c];
+        if (capped) s = cap * std::tanh(s / cap);
+        if (mask != nullptr) s += mask[full ? row * cols + c : c];
         score[static_cast<std::size_t>(c)] = s;
         if (!(s <= most)) most = s;  // NaN, once there, stays
       }
