@@ -81,6 +81,8 @@ std::uint64_t special_value(const Warp& w, Special which, int lane) {
       return run.shared_bytes;
     case Special::kDynamicSharedBase:
       return run.dynamic_base;
+    case Special::kReservedSharedBase:
+      return run.reserved_base;
     case Special::kEnvreg1:
       return run.grid_workspace >> 32;
     case Special::kEnvreg2:
@@ -182,10 +184,15 @@ void start_block(Run& run, Block& block, std::uint64_t number) {
   if (run.checked) {
     std::memset(block.shared_written.get(), 0, run.shared_bytes);
     std::memset(block.shared_pending.get(), 0, run.shared_bytes);
+    // The scratch of cooperative groups is theirs to use as it is.
+    if (run.reserved_bytes != 0)
+      std::memset(block.shared_written.get() + run.reserved_base, 1, run.reserved_bytes);
   }
   for (Barrier& barrier : block.barriers) barrier = {};
   block.spins = 0;
   block.mbarriers.clear();
+  block.transfers.clear();
+  block.turn = 0;
   const std::size_t local = run.body.local_bytes;
   for (int i = 0; i < run.warps_per_block; ++i) {
     if (block.warps.size() <= static_cast<std::size_t>(i)) {

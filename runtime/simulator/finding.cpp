@@ -29,6 +29,8 @@ std::string_view kind_name(Finding::Kind kind) {
       return "hang";
     case Finding::Kind::kTrap:
       return "trap";
+    case Finding::Kind::kAssert:
+      return "assert";
     default:
       return "other";
   }

@@ -25,7 +25,7 @@ double decode_float(std::uint32_t bits, Format format) {
   double value = 0;
   if (format.infinity && exponent == static_cast<int>(exponent_mask)) {
     value = mantissa != 0 ? std::nan("") : HUGE_VAL;
-  } else if (!format.infinity && exponent == static_cast<int>(exponent_mask) &&
+  } else if (!format.infinity && format.nan && exponent == static_cast<int>(exponent_mask) &&
              mantissa == mantissa_mask) {
     value = std::nan("");
   } else if (exponent == 0) {
@@ -43,9 +43,10 @@ std::uint32_t encode_float(double value, Format format, Rounding rounding, bool 
   const int bias = (1 << (format.exponent - 1)) - 1;
   const std::uint32_t sign = (std::signbit(value) ? 1u : 0u) << (format.mantissa + format.exponent);
   if (std::isnan(value)) return exponent_mask << format.mantissa | mantissa_mask;
-  const std::uint32_t largest = format.infinity
-                                    ? ((exponent_mask - 1) << format.mantissa) | mantissa_mask
-                                    : (exponent_mask << format.mantissa) | (mantissa_mask - 1);
+  const std::uint32_t largest =
+      format.infinity
+          ? ((exponent_mask - 1) << format.mantissa) | mantissa_mask
+          : (exponent_mask << format.mantissa) | (mantissa_mask - (format.nan ? 1u : 0u));
   const std::uint32_t overflow = format.infinity
                                      ? exponent_mask << format.mantissa
                                      : (exponent_mask << format.mantissa) | mantissa_mask;

@@ -49,13 +49,15 @@ namespace hone::sim {
 enum class Rounding : std::uint8_t { kNearest, kZero, kDown, kUp, kAway };
 
 // Any binary format of 1 + exponent + mantissa bits; `infinity`: the largest exponent is infinity
-// and NaN (e5m2, halves), otherwise only all ones is NaN (e4m3).
+// and NaN (e5m2, halves), otherwise only all ones is NaN (e4m3), if anything.
 struct Format {
   int exponent = 5, mantissa = 10;
-  bool infinity = true;
+  bool infinity = true, nan = true;
 };
 inline constexpr Format kHalfFormat{5, 10, true}, kBfloatFormat{8, 7, true},
-    kE4m3Format{4, 3, false}, kE5m2Format{5, 2, true}, kTf32Format{8, 10, true};
+    kE4m3Format{4, 3, false}, kE5m2Format{5, 2, true}, kTf32Format{8, 10, true},
+    kE2m3Format{2, 3, false, false}, kE3m2Format{3, 2, false, false},
+    kE2m1Format{2, 1, false, false};
 
 double decode_float(std::uint32_t bits, Format format);
 // `saturate`: the largest finite value instead of infinity.

@@ -82,6 +82,25 @@ bool Memory::release(Address address) {
   return true;
 }
 
+Address Memory::heap_allocate(std::size_t bytes) {
+  if (bytes > heap_limit_ - std::min(heap_used_, heap_limit_)) return 0;
+  const Address address = allocate(bytes);
+  if (address == 0) return 0;
+  heap_.insert(address);
+  heap_used_ += bytes;
+  return address;
+}
+
+bool Memory::heap_release(Address address) {
+  if (heap_.erase(address) == 0) return false;
+  heap_used_ -= find_block(address)->bytes;
+  return release(address);
+}
+
+void Memory::heap_clear() {
+  while (!heap_.empty()) heap_release(*heap_.begin());
+}
+
 Memory::Block* Memory::find_block(Address address) const {
   if (last_ != nullptr && address - last_->start < last_->bytes) return last_;
   auto next = blocks_.upper_bound(address);

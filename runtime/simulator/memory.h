@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,12 @@ class Memory {
   // written.
   Address attach(void* host, std::size_t bytes);
   bool release(Address address);  // false: not the start of an allocation
+
+  // The heap of malloc and free in kernels; 0: its limit is reached.
+  Address heap_allocate(std::size_t bytes);
+  bool heap_release(Address address);  // false: not from there
+  void heap_clear();
+  void set_heap_limit(std::size_t bytes) { heap_limit_ = bytes; }
 
   // The whole range lies in one allocation.
   bool contains(Address address, std::size_t bytes) const;
@@ -78,6 +85,8 @@ class Memory {
   std::map<Address, std::unique_ptr<Block>> blocks_;
   mutable Block* last_ = nullptr;
   std::vector<Range> released_;  // the latest ones, for describe()
+  std::set<Address> heap_;
+  std::size_t heap_limit_ = std::size_t{8} << 20, heap_used_ = 0;
   std::size_t limit_;
   std::size_t used_ = 0;
   Address next_ = kDeviceBase;

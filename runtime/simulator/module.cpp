@@ -5,7 +5,7 @@
 #include <cstring>
 #include <set>
 
-#include "runtime/simulator/program.h"
+#include "runtime/simulator/warp.h"
 
 namespace hone::sim {
 namespace {
@@ -396,8 +396,7 @@ class Loader {
         const Function& callee = *body_.functions[static_cast<std::size_t>(reached)];
         pressure = std::max(
             pressure, callee.pressure + (reached == static_cast<int>(i) ? 0 : function.pressure));
-        const bool builtin = callee.name == "vprintf" || callee.name == "__assertfail";
-        if (!callee.unsupported.empty() && !builtin && kernel->unsupported.empty())
+        if (!callee.unsupported.empty() && !is_builtin(callee.name) && kernel->unsupported.empty())
           kernel->unsupported = callee.unsupported;
         for (const auto& variable : parsed_[static_cast<std::size_t>(reached)]->variables) {
           if (variable.space == Space::kLocal) info.local_bytes += variable.bytes;

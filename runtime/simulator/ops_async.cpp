@@ -7,8 +7,7 @@
 #include "runtime/simulator/races.h"
 #include "runtime/simulator/selector.h"
 
-// cp.async: bytes arrive only when their group is waited for. mbarrier, as far as threads arrive
-// and wait.
+// cp.async: bytes arrive only when their group is waited for.
 namespace hone::sim {
 namespace {
 
@@ -91,6 +90,7 @@ void copy(Warp& w, const Instruction& in, std::uint32_t mask) {
           1, in.bytes);
     }
   }
+  pending.sequence = w.copy_sequence++;
   // Lanes that committed as often belong to one group.
   std::uint32_t rest = mask;
   while (rest != 0) {
@@ -135,180 +135,6 @@ void finish_copy(Warp& w, PendingCopy& copy, std::uint32_t lanes) {
   copy.mask &= ~lanes;
 }
 
-// mbarrier in 64 bits: arrivals that are missing (20 bits), arrivals of a phase (20 bits), phases
-// that are over (20 bits).
-constexpr std::uint64_t kCount = 0xfffff;
-struct Phase {
-  std::uint64_t missing, expected, phase;
-};
-Phase unpack_phase(std::uint64_t bits) {
-  return {bits & kCount, bits >> 20 & kCount, bits >> 40 & kCount};
-}
-std::uint64_t pack_phase(const Phase& p) { return p.missing | p.expected << 20 | p.phase << 40; }
-
-enum class Mbarrier : std::uint32_t { kInit, kInval, kArrive, kTest, kTestParity };
-constexpr std::uint32_t kReturnsState = 1, kHasCount = 2;
-
-void mbarrier(Warp& w, const Instruction& in, std::uint32_t mask) {
-  const auto op = static_cast<Mbarrier>(in.aux & 0xff);
-  const std::uint32_t flags = in.aux2;
-  const std::size_t base = in.destinations;
-  ++w.block->spins;
-  Access access;
-  std::uint32_t rest = mask;
-  while (rest != 0 && !w.stop) {
-    gather_addresses(w, in, base, access);
-    const std::uint32_t lanes = in.space == Space::kShared ? rest : same_window(access, rest);
-    rest &= ~lanes;
-    if (!resolve(w, in, in.space == Space::kShared ? Space::kShared : Space::kGeneric, lanes, 8,
-                 Use::kAtomic, access))
-      return;
-    if (access.space != Space::kShared) {
-      report(w, in, Finding::Kind::kOther, std::countr_zero(lanes), access.space,
-             access.address[static_cast<std::size_t>(std::countr_zero(lanes))],
-             "an mbarrier outside shared memory");
-      w.stop = true;
-      return;
-    }
-    if (w.races) {
-      w.block->shared_races->access(w, in, access,
-                                    (in.aux & kOrderedAccess) != 0 ? Use::kAtomic : Use::kWrite);
-    }
-    for (std::uint32_t k = lanes; k != 0; k &= k - 1) {
-      const int lane = std::countr_zero(k);
-      const auto l = static_cast<std::size_t>(lane);
-      std::uint64_t bits = 0;
-      std::memcpy(&bits, access.data[l], 8);
-      Phase p = unpack_phase(bits);
-      if (w.checked && access.written[l] != nullptr) {
-        if (op != Mbarrier::kInit && *access.written[l] == 0) {
-          report(w, in, Finding::Kind::kUninitialised, lane, Space::kShared, access.address[l],
-                 "an mbarrier that nobody initialised");
-        }
-        std::memset(access.written[l], 1, 8);
-      }
-      switch (op) {
-        case Mbarrier::kInit: {
-          const std::uint64_t count = w.row<std::uint32_t>(in.o[base + 1])[lane] & kCount;
-          p = {count, count, 0};
-          break;
-        }
-        case Mbarrier::kInval:
-          p = {0, 0, 0};
-          break;
-        case Mbarrier::kArrive: {
-          const std::uint64_t count =
-              (flags & kHasCount) != 0 ? w.row<std::uint32_t>(in.o[base + 1])[lane] : 1;
-          if ((flags & kReturnsState) != 0) {
-            w.row<std::uint64_t>(in.o[0])[lane] = bits;
-            if (w.checked) w.undefined[in.t[0]] &= ~(1u << lane);
-          }
-          if (w.races) {
-            w.block->mbarriers[access.address[l]].arriving.merge(w.block->clocks->release(w.index));
-          }
-          if (count > p.missing) {
-            report(w, in, Finding::Kind::kBarrier, lane, Space::kShared, access.address[l],
-                   fmt::format("an arrival of {} where {} are missing", count, p.missing));
-            w.stop = true;
-            return;
-          }
-          p.missing -= count;
-          if (p.missing == 0) {
-            p.missing = p.expected;
-            p.phase = (p.phase + 1) & kCount;
-            if (w.races) {
-              // What is before a phase is before the next one.
-              auto& state = w.block->mbarriers[access.address[l]];
-              Snapshot& complete = state.complete[(p.phase - 1) & 1];
-              complete = state.complete[p.phase & 1];
-              complete.merge(state.arriving);
-              state.arriving = {};
-            }
-            w.block->spins = 0;
-          }
-          break;
-        }
-        case Mbarrier::kTest:
-        case Mbarrier::kTestParity: {
-          const std::uint64_t waited =
-              op == Mbarrier::kTest ? unpack_phase(w.row<std::uint64_t>(in.o[base + 1])[lane]).phase
-                                    : (w.row<std::uint32_t>(in.o[base + 1])[lane] & 1);
-          const bool done =
-              op == Mbarrier::kTest ? waited != p.phase : (p.phase & 1) != (waited & 1);
-          w.set_predicate(in.o[0], done ? kAllLanes : 0, 1u << lane);
-          if (w.checked) w.undefined[in.t[0]] &= ~(1u << lane);
-          if (done && w.races) {
-            w.block->clocks->acquire(w.index, 1u << lane,
-                                     w.block->mbarriers[access.address[l]].complete[waited & 1]);
-          }
-          break;
-        }
-      }
-      bits = pack_phase(p);
-      std::memcpy(access.data[l], &bits, 8);
-    }
-  }
-}
-
-bool select_mbarrier(Selector& s) {
-  s.out.kind = Kind::kAtomic;
-  s.out.taint = Taint::kHandler;
-  const bool shared = s.take("shared") || s.take("shared::cta");
-  const Space space = shared ? Space::kShared : Space::kGeneric;
-  for (const std::string_view word : {"relaxed", "acquire", "release", "cta", "cluster"})
-    s.take(word);
-  const Type wide{'b', 64}, word{'b', 32};
-  const auto finish = [&](Mbarrier op) {
-    s.take("b64");
-    s.out.bytes = 8;
-    // What prepares an mbarrier is a plain write of it: others use it after a barrier.
-    const bool plain = op == Mbarrier::kInit || op == Mbarrier::kInval;
-    s.out.aux = static_cast<std::uint32_t>(op) | (plain ? 0 : kOrderedAccess);
-    s.out.run = &mbarrier;
-    return true;
-  };
-  if (s.take("init")) {
-    s.need(2, 2);
-    s.address(s.operand(0), space);
-    s.source(1, word);
-    return finish(Mbarrier::kInit);
-  }
-  if (s.take("inval")) {
-    s.need(1, 1);
-    s.address(s.operand(0), space);
-    return finish(Mbarrier::kInval);
-  }
-  if (s.take("arrive")) {
-    if (s.has("expect_tx") || s.has("shared::cluster")) s.unsupported("transactions");
-    s.take("noComplete");
-    s.need(1, 3);
-    std::size_t at = 0;
-    std::uint32_t flags = 0;
-    if (s.operand(0).kind != Operand::Kind::kAddress) {
-      s.destination(0, wide);
-      flags |= kReturnsState;
-      at = 1;
-    }
-    s.address(s.operand(at), space);
-    if (s.count() > at + 1) {
-      s.source(at + 1, word);
-      flags |= kHasCount;
-    }
-    finish(Mbarrier::kArrive);
-    s.out.aux2 = flags;
-    return true;
-  }
-  if (s.take("test_wait") || s.take("try_wait")) {
-    const bool parity = s.take("parity");
-    s.need(3, 4);
-    s.destination(0, Type{'p', 1});
-    s.address(s.operand(1), space);
-    s.source(2, parity ? word : wide);
-    return finish(parity ? Mbarrier::kTestParity : Mbarrier::kTest);
-  }
-  s.unsupported("this mbarrier operation");
-}
-
 }  // namespace
 
 void complete_copies(Warp& w, std::uint32_t mask, std::uint32_t keep, bool all) {
@@ -323,7 +149,15 @@ void complete_copies(Warp& w, std::uint32_t mask, std::uint32_t keep, bool all) 
   std::erase_if(w.copies, [](const PendingCopy& copy) { return copy.mask == 0; });
 }
 
+void complete_copies_before(Warp& w, std::uint32_t mask, std::uint64_t sequence) {
+  for (PendingCopy& copy : w.copies) {
+    if (copy.sequence < sequence && (copy.mask & mask) != 0) finish_copy(w, copy, copy.mask & mask);
+  }
+  std::erase_if(w.copies, [](const PendingCopy& copy) { return copy.mask == 0; });
+}
+
 void check_pending_copies(Warp& w, std::uint32_t mask) {
+  settle_arrivals(w, mask);
   for (PendingCopy& copy : w.copies) {
     const std::uint32_t lanes = copy.mask & mask;
     std::uint32_t real = 0;
@@ -373,13 +207,21 @@ void check_pending(Warp& w, const Instruction& in, const Access& access) {
         }
       }
     }
+    for (const Transfer& transfer : w.block->transfers) {
+      if (transfer.to >= access.address[lane] + access.bytes ||
+          access.address[lane] >= transfer.to + transfer.bytes)
+        continue;
+      report_pair(w, in, &transfer.function->code[transfer.pc], Finding::Kind::kAsyncCopy,
+                  static_cast<int>(lane), Space::kShared, access.address[lane],
+                  "an access to bytes whose bulk copy nobody has waited for");
+      return;
+    }
     return;
   }
 }
 
 bool select_async(Selector& s) {
   const std::string_view root = s.root();
-  if (root == "mbarrier") return select_mbarrier(s);
   if (root == "createpolicy") {
     while (s.modifiers_left()) s.take(s.first_left());
     s.destination(0, Type{'b', 64});
@@ -390,7 +232,7 @@ bool select_async(Selector& s) {
     };
     return true;
   }
-  if (root != "cp") return false;
+  if (root != "cp" || s.has("bulk") || s.has("mbarrier")) return false;
   if (!s.take("async")) s.unsupported("this copy");
   s.out.kind = Kind::kOther;
   s.out.taint = Taint::kNever;
@@ -412,7 +254,6 @@ bool select_async(Selector& s) {
     s.out.run = &wait;
     return true;
   }
-  if (s.has("bulk") || s.has("mbarrier")) s.unsupported("this copy");
   const bool cached = s.take("ca");
   if (!cached && !s.take("cg")) s.fail(".ca or .cg is missing");
   if (!s.take("shared") && !s.take("shared::cta")) s.fail("copies go to shared memory");

@@ -1,4 +1,5 @@
 #include <bit>
+#include <cstdlib>
 
 #include "runtime/simulator/lanes.h"
 #include "runtime/simulator/selector.h"
@@ -146,6 +147,19 @@ struct PrmtMode {
         {0x0000, 0x1111, 0x2222, 0x3333}, {0x3210, 0x3211, 0x3222, 0x3333},
         {0x0000, 0x1110, 0x2210, 0x3210}, {0x1010, 0x3232, 0x1010, 0x3232}};
     return Prmt::run(a, b, kSelectors[Mode][c & 3]);
+  }
+};
+// The nth set bit from a place on, upwards or downwards; the place itself may be the first.
+struct Fns {
+  HONE_INLINE static std::uint32_t run(std::uint32_t mask, std::uint32_t base, std::uint32_t n) {
+    const auto offset = static_cast<std::int32_t>(n);
+    const std::int32_t step = offset < 0 ? -1 : 1;
+    std::int64_t left = offset == 0 ? 1 : std::abs(std::int64_t{offset});
+    for (std::int64_t bit = base; bit >= 0 && bit < 32; bit += step) {
+      if ((mask >> bit & 1) != 0 && --left == 0) return static_cast<std::uint32_t>(bit);
+      if (offset == 0) break;
+    }
+    return 0xffffffffu;
   }
 };
 template <bool Left, bool Wrap>
@@ -358,6 +372,15 @@ bool select_bits(Selector& s) {
                 : s.take("ecr")  ? ternary<U, U, U, U, PrmtMode<4>>()
                 : s.take("rc16") ? ternary<U, U, U, U, PrmtMode<5>>()
                                  : ternary<U, U, U, U, Prmt>();
+    return true;
+  }
+  if (root == "fns") {
+    using U = std::uint32_t;
+    s.take("b32");
+    s.need(4, 4);
+    s.destination(0, word);
+    for (std::size_t i = 1; i < 4; ++i) s.source(i, word);
+    s.out.run = ternary<U, U, U, U, Fns>();
     return true;
   }
   if (root == "shf") {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -229,19 +230,34 @@ Handler quick(Type to, Type from, std::uint32_t flags, Rounding rounding, bool w
 }
 
 // Two f32 into a pair: the first is the upper one. aux2 >> 8: the format's number.
-constexpr Format kFormats[] = {kHalfFormat, kBfloatFormat, kE4m3Format, kE5m2Format, kTf32Format};
+constexpr Format kFormats[] = {kHalfFormat, kBfloatFormat, kE4m3Format, kE5m2Format,
+                               kTf32Format, kE2m3Format,   kE3m2Format, kE2m1Format};
+constexpr std::uint32_t kE2m1 = 7, kUe8m0 = 8;  // the latter: 2^(byte - 127)
+
+std::uint32_t encode_exponent(double v, Rounding rounding, bool saturate) {
+  if (v != v) return 0xff;
+  int exponent = 0;
+  const double fraction = std::frexp(std::fabs(v), &exponent);
+  if (fraction == 0) return 0;
+  const int above = rounding == Rounding::kUp && fraction > 0.5 ? 1 : 0;
+  const int code = exponent - 1 + 127 + above;
+  return static_cast<std::uint32_t>(std::clamp(code, 0, saturate ? 254 : 255));
+}
 
 std::uint32_t encode_in(double v, std::uint32_t which, Rounding rounding, std::uint32_t flags) {
   if ((flags & kRelu) != 0 && !(v > 0) && v == v) v = 0;
+  if (which == kUe8m0) return encode_exponent(v, rounding, (flags & kSatfinite) != 0);
   const Format format = kFormats[which];
+  if (v != v && !format.nan) return (1u << (format.exponent + format.mantissa)) - 1;
   if (v != v) return which == 0 || which == 1 ? 0x7fff : 0x7f;
-  return encode_float(v, format, rounding, (flags & kSatfinite) != 0 || which == 2 || which == 3);
+  return encode_float(v, format, rounding,
+                      (flags & kSatfinite) != 0 || (which != 0 && which != 1 && which != 4));
 }
 
 void pack_pair(Warp& w, const Instruction& in, std::uint32_t mask) {
   const std::uint32_t which = in.aux2 >> 8;
   const auto rounding = static_cast<Rounding>(in.aux2 & 0xff);
-  const int bits = which <= 1 ? 16 : 8;
+  const int bits = which <= 1 ? 16 : which == kE2m1 ? 4 : 8;
   const auto *a = w.row<std::uint32_t>(in.o[1]), *b = w.row<std::uint32_t>(in.o[2]);
   if (rounding == Rounding::kNearest && (in.aux & 0xff) == 0 && which <= 1) {
     each_lane<std::uint32_t>(w.row<std::uint32_t>(in.o[0]), mask, [&](int i) -> std::uint32_t {
@@ -278,7 +294,7 @@ void repack_pair(Warp& w, const Instruction& in, std::uint32_t mask) {  // f16x2
   }
 }
 void unpack_pair(Warp& w, const Instruction& in, std::uint32_t mask) {  // fp8x2 -> f16x2
-  const std::uint32_t which = in.aux2 >> 8;
+  const std::uint32_t which = in.aux2 >> 8, bits = which == kE2m1 ? 4 : 8;
   const auto* a = w.row<std::uint32_t>(in.o[1]);
   auto* d = w.row<std::uint32_t>(in.o[0]);
   for (int i = 0; i < kLanes; ++i) {
@@ -288,8 +304,19 @@ void unpack_pair(Warp& w, const Instruction& in, std::uint32_t mask) {  // fp8x2
       return static_cast<std::uint32_t>(
           v != v ? 0x7fffu : float_to_half((in.aux & kRelu) != 0 && v < 0 ? 0.0f : v));
     };
-    d[i] = half(a[i] >> 8 & 0xff) << 16 | half(a[i] & 0xff);
+    const std::uint32_t ones = (1u << bits) - 1;
+    d[i] = half(a[i] >> bits & ones) << 16 | half(a[i] & ones);
   }
+}
+void unpack_exponents(Warp& w, const Instruction& in, std::uint32_t mask) {  // ue8m0x2 -> bf16x2
+  const auto* a = w.row<std::uint32_t>(in.o[1]);
+  each_lane<std::uint32_t>(w.row<std::uint32_t>(in.o[0]), mask, [&](int i) -> std::uint32_t {
+    const auto one = [](std::uint32_t code) -> std::uint32_t {
+      return code == 0xff ? 0x7fff
+                          : float_to_bfloat(std::ldexp(1.0f, static_cast<int>(code) - 127));
+    };
+    return one(a[i] >> 8 & 0xff) << 16 | one(a[i] & 0xff);
+  });
 }
 void to_tf32(Warp& w, const Instruction& in, std::uint32_t mask) {
   const auto rounding = static_cast<Rounding>(in.aux2 & 0xff);
@@ -329,7 +356,12 @@ Rounding take_rounding(Selector& s, bool* to_integer) {
 std::uint32_t format_number(Type type, std::string_view name) {
   if (type.kind == 'f') return 0;
   if (type.kind == 'h') return 1;
-  return name.starts_with("e4m3") ? 2 : 3;
+  return name.starts_with("e4m3")   ? 2
+         : name.starts_with("e5m2") ? 3
+         : name.starts_with("e2m3") ? 5
+         : name.starts_with("e3m2") ? 6
+         : name.starts_with("e2m1") ? kE2m1
+                                    : kUe8m0;
 }
 
 }  // namespace
@@ -346,7 +378,9 @@ bool select_convert(Selector& s) {
   if (s.take("sat")) flags |= kSat;
   if (s.take("relu")) flags |= kRelu;
   if (s.take("satfinite")) flags |= kSatfinite;
-  const std::string_view first = s.has("e4m3x2") ? "e4m3x2" : "e5m2x2";
+  std::string_view first;
+  for (const std::string_view name : {"e4m3x2", "e5m2x2", "e2m3x2", "e3m2x2", "e2m1x2", "ue8m0x2"})
+    if (s.has(name)) first = name;
   const Type to = s.take_type(), from = s.take_type();
   s.out.aux2 = static_cast<std::uint32_t>(rounding);
   const Type word{'b', 32}, half{'b', 16};
@@ -364,12 +398,17 @@ bool select_convert(Selector& s) {
       s.source(1, word);
       s.out.aux2 |= format_number(to, first) << 8;
       s.out.run = &repack_pair;
-    } else if (from.kind == 'q' && to == Type{'f', 16, 2}) {
+    } else if (from.kind == 'q' && first != "ue8m0x2" && to == Type{'f', 16, 2}) {
       s.need(2, 2);
       s.destination(0, word);
       s.source(1, half);
       s.out.aux2 |= format_number(from, first) << 8;
       s.out.run = &unpack_pair;
+    } else if (first == "ue8m0x2" && to == Type{'h', 16, 2}) {
+      s.need(2, 2);
+      s.destination(0, word);
+      s.source(1, half);
+      s.out.run = &unpack_exponents;
     } else {
       s.unsupported("this conversion of pairs");
     }

@@ -246,21 +246,22 @@ void dp2a(Warp& w, const Instruction& in, std::uint32_t mask) {
   });
 }
 
-// vabsdiff4: distances of four bytes, side by side or (aux 4) summed and added to c. aux 1, 2: a, b
-// are signed.
-void vabsdiff4(Warp& w, const Instruction& in, std::uint32_t mask) {
+// vabsdiff2 and 4: distances of halves or bytes, side by side or (aux 4) summed and added to c. aux
+// 1, 2: a, b are signed.
+template <class U>
+void vabsdiff(Warp& w, const Instruction& in, std::uint32_t mask) {
+  constexpr std::uint32_t kBits = 8 * sizeof(U);
   const auto *a = w.row<std::uint32_t>(in.o[1]), *b = w.row<std::uint32_t>(in.o[2]),
              *c = w.row<std::uint32_t>(in.o[3]);
   const bool a_signed = (in.aux & 1) != 0, b_signed = (in.aux & 2) != 0, adds = (in.aux & 4) != 0;
   each_lane<std::uint32_t>(w.row<std::uint32_t>(in.o[0]), mask, [&](int i) {
     std::uint32_t result = adds ? c[i] : 0;
-    for (int k = 0; k < 4; ++k) {
-      const auto x = static_cast<std::uint8_t>(a[i] >> (8 * k)),
-                 y = static_cast<std::uint8_t>(b[i] >> (8 * k));
-      const int p = a_signed ? static_cast<std::int8_t>(x) : x,
-                q = b_signed ? static_cast<std::int8_t>(y) : y;
+    for (std::uint32_t at = 0; at < 32; at += kBits) {
+      const auto x = static_cast<U>(a[i] >> at), y = static_cast<U>(b[i] >> at);
+      const int p = a_signed ? static_cast<std::make_signed_t<U>>(x) : x,
+                q = b_signed ? static_cast<std::make_signed_t<U>>(y) : y;
       const auto distance = static_cast<std::uint32_t>(p < q ? q - p : p - q);
-      result += adds ? distance : (distance & 0xff) << (8 * k);
+      result += adds ? distance : static_cast<std::uint32_t>(static_cast<U>(distance)) << at;
     }
     return result;
   });
@@ -269,7 +270,8 @@ void vabsdiff4(Warp& w, const Instruction& in, std::uint32_t mask) {
 constexpr std::uint32_t kCarryIn = 1, kCarryOut = 2, kSubtract = 4, kMultiplyLow = 8,
                         kMultiplyHigh = 16;
 
-// add.cc and its family: the carry is a bit per lane.
+// add.cc and its family: the carry is a bit per lane. A subtraction leaves it as the adder does,
+// set where nothing was borrowed: libdevice reads it with addc.
 template <class T>
 void extended(Warp& w, const Instruction& in, std::uint32_t mask) {
   using U = Unsigned<T>;
@@ -288,16 +290,10 @@ void extended(Warp& w, const Instruction& in, std::uint32_t mask) {
       x = product;
       y = static_cast<U>(c[i]);
     }
-    const U carry = (in.aux & kCarryIn) != 0 ? static_cast<U>(w.carry >> i & 1) : U{0};
-    Uint128 sum = 0;
-    bool out = false;
-    if ((in.aux & kSubtract) != 0) {
-      sum = static_cast<Uint128>(x) - y - carry;
-      out = static_cast<Uint128>(x) < static_cast<Uint128>(y) + carry;
-    } else {
-      sum = static_cast<Uint128>(x) + y + carry;
-      out = (sum >> (8 * sizeof(U))) != 0;
-    }
+    const bool subtract = (in.aux & kSubtract) != 0;
+    const U carry = (in.aux & kCarryIn) != 0 ? static_cast<U>(w.carry >> i & 1) : U{subtract};
+    const Uint128 sum = static_cast<Uint128>(x) + (subtract ? static_cast<U>(~y) : y) + carry;
+    const bool out = (sum >> (8 * sizeof(U))) != 0;
     d[i] = static_cast<U>(sum);
     if (out) carry_out |= 1u << i;
   }
@@ -385,13 +381,13 @@ bool select_integer(Selector& s) {
     s.out.run = root == "dp2a" ? &dp2a : &dp4a;
     return true;
   }
-  if (root == "vabsdiff4") {
+  if (root == "vabsdiff2" || root == "vabsdiff4") {
     const Type d = s.take_type(), a = s.take_type(), b = s.take_type(), word{'b', 32};
     if (d.bits != 32 || s.has("sat")) s.unsupported("this form");
     if (s.take("add")) s.out.aux |= 4;
     four(s, word, word);
     s.out.aux |= (a.kind == 's' ? 1u : 0u) | (b.kind == 's' ? 2u : 0u);
-    s.out.run = &vabsdiff4;
+    s.out.run = root == "vabsdiff2" ? &vabsdiff<std::uint16_t> : &vabsdiff<std::uint8_t>;
     return true;
   }
   if (root == "addc" || root == "subc" || root == "madc") {

@@ -65,6 +65,15 @@ void pack_words(Warp& w, const Instruction& in, std::uint32_t mask) {
   each_lane<std::uint64_t>(w.row<std::uint64_t>(in.o[0]), mask, [&](int i) HONE_LAMBDA {
     return static_cast<std::uint64_t>(high[i]) << 32 | low[i];
   });
+  if (!w.checked) return;
+  // Beside a value, a register that nobody ever writes is what the compiler makes of the unused
+  // bits of a struct.
+  const std::uint32_t a = w.undefined[in.t[1]], b = w.undefined[in.t[2]];
+  const std::uint32_t a_origin = w.origin[in.t[1]], b_origin = w.origin[in.t[2]];
+  const std::uint32_t undefined =
+      ((a_origin != 0 ? a : a & b) | (b_origin != 0 ? b : a & b)) & mask;
+  w.set_undefined(in.t[0], undefined, mask);
+  if (undefined != 0) w.origin[in.t[0]] = a_origin != 0 ? a_origin : b_origin;
 }
 void pack_halves(Warp& w, const Instruction& in, std::uint32_t mask) {
   const auto *low = w.row<std::uint32_t>(in.o[1]), *high = w.row<std::uint32_t>(in.o[2]);
@@ -161,6 +170,7 @@ bool select_mov(Selector& s) {
       s.out.run = parts == 2 && type.bits == 64   ? &pack_words
                   : parts == 2 && type.bits == 32 ? &pack_halves
                                                   : &pack;
+      if (s.out.run == &pack_words) s.out.taint = Taint::kHandler;
     } else {
       for (const Operand& operand : to.parts) s.destination(operand, part);
       s.source(from, type);

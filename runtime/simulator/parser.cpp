@@ -677,13 +677,10 @@ class Parser {
     }
     const std::string_view name = word("an operand");
     result.name = name;
-    if (name == "_") {
-      result.kind = Operand::Kind::kSink;
-      return result;
-    }
-    result.index = find_register(name);
-    if (result.index >= 0) {
-      result.kind = Operand::Kind::kRegister;
+    const bool sink = name == "_";
+    if (!sink) result.index = find_register(name);
+    if (sink || result.index >= 0) {
+      result.kind = sink ? Operand::Kind::kSink : Operand::Kind::kRegister;
       if (accept("|")) {
         Operand pair;
         pair.kind = Operand::Kind::kPair;
@@ -739,16 +736,17 @@ std::string_view space_name(Space space) {
 
 Type parse_type(std::string_view name) {
   static const std::unordered_map<std::string_view, Type> kTypes = {
-      {"u8", {'u', 8}},         {"u16", {'u', 16}},      {"u32", {'u', 32}},
-      {"u64", {'u', 64}},       {"s8", {'s', 8}},        {"s16", {'s', 16}},
-      {"s32", {'s', 32}},       {"s64", {'s', 64}},      {"b8", {'b', 8}},
-      {"b16", {'b', 16}},       {"b32", {'b', 32}},      {"b64", {'b', 64}},
-      {"b128", {'b', 128}},     {"f16", {'f', 16}},      {"f16x2", {'f', 16, 2}},
-      {"f32", {'f', 32}},       {"f64", {'f', 64}},      {"bf16", {'h', 16}},
-      {"bf16x2", {'h', 16, 2}}, {"tf32", {'t', 32}},     {"pred", {'p', 1}},
-      {"u16x2", {'u', 16, 2}},  {"s16x2", {'s', 16, 2}}, {"f32x2", {'f', 32, 2}},
-      {"e4m3", {'q', 8}},       {"e5m2", {'q', 8}},      {"e4m3x2", {'q', 8, 2}},
-      {"e5m2x2", {'q', 8, 2}},
+      {"u8", {'u', 8}},         {"u16", {'u', 16}},       {"u32", {'u', 32}},
+      {"u64", {'u', 64}},       {"s8", {'s', 8}},         {"s16", {'s', 16}},
+      {"s32", {'s', 32}},       {"s64", {'s', 64}},       {"b8", {'b', 8}},
+      {"b16", {'b', 16}},       {"b32", {'b', 32}},       {"b64", {'b', 64}},
+      {"b128", {'b', 128}},     {"f16", {'f', 16}},       {"f16x2", {'f', 16, 2}},
+      {"f32", {'f', 32}},       {"f64", {'f', 64}},       {"bf16", {'h', 16}},
+      {"bf16x2", {'h', 16, 2}}, {"tf32", {'t', 32}},      {"pred", {'p', 1}},
+      {"u16x2", {'u', 16, 2}},  {"s16x2", {'s', 16, 2}},  {"f32x2", {'f', 32, 2}},
+      {"e4m3", {'q', 8}},       {"e5m2", {'q', 8}},       {"e4m3x2", {'q', 8, 2}},
+      {"e5m2x2", {'q', 8, 2}},  {"e2m3x2", {'q', 8, 2}},  {"e3m2x2", {'q', 8, 2}},
+      {"e2m1x2", {'q', 4, 2}},  {"ue8m0x2", {'q', 8, 2}},
   };
   const auto found = kTypes.find(name);
   return found == kTypes.end() ? Type{'b', 0} : found->second;

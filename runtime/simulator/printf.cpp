@@ -1,4 +1,4 @@
-// What CUDA's device runtime gives to kernels: printf, assert, malloc's refusal.
+// What CUDA's device runtime gives to kernels: printf, assert, malloc and free.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <string>
 
+#include "runtime/simulator/races.h"
 #include "runtime/simulator/warp.h"
 
 namespace hone::sim {
@@ -148,7 +149,21 @@ std::string formatted(const Warp& w, int lane, const std::string& format, std::u
   return result;
 }
 
+// A freed allocation takes along what was noted about it.
+bool release(Run& run, Address address) {
+  const Memory::Block* block = run.memory.block(address);
+  if (block == nullptr) return false;
+  if (run.global_races != nullptr) run.global_races->forget(*block);
+  run.sectors.erase(block);
+  run.sector_block = nullptr;
+  return run.memory.heap_release(address);
+}
+
 }  // namespace
+
+bool is_builtin(std::string_view name) {
+  return name == "vprintf" || name == "__assertfail" || name == "malloc" || name == "free";
+}
 
 bool call_builtin(Warp& w, const Instruction& in, std::string_view name,
                   const Function::CallSite& site, std::uint32_t mask) {
@@ -174,12 +189,31 @@ bool call_builtin(Warp& w, const Instruction& in, std::string_view name,
   }
   if (name == "__assertfail") {
     const int lane = std::countr_zero(mask);
-    report(w, in, Finding::Kind::kTrap, lane, Space::kNone, 0,
+    report(w, in, Finding::Kind::kAssert, lane, Space::kNone, 0,
            fmt::format("assertion failed: {}:{}: {}: {}",
                        read_string(w, lane, argument(w, site, 1, lane)), argument(w, site, 2, lane),
                        read_string(w, lane, argument(w, site, 3, lane)),
                        read_string(w, lane, argument(w, site, 0, lane))));
     w.stop = true;
+    return true;
+  }
+  if (name == "malloc") {
+    for (std::uint32_t rest = mask; rest != 0; rest &= rest - 1) {
+      const int lane = std::countr_zero(rest);
+      give(lane, w.run->memory.heap_allocate(argument(w, site, 0, lane)));
+    }
+    return true;
+  }
+  if (name == "free") {
+    for (std::uint32_t rest = mask; rest != 0; rest &= rest - 1) {
+      const int lane = std::countr_zero(rest);
+      const std::uint64_t address = argument(w, site, 0, lane);
+      if (address == 0 || release(*w.run, address)) continue;
+      report(w, in, Finding::Kind::kOutOfBounds, lane, Space::kGlobal, address,
+             "free of what malloc didn't give: " + w.run->memory.describe(address));
+      w.stop = true;
+      break;
+    }
     return true;
   }
   return false;

@@ -403,6 +403,14 @@ GlobalRaces::Cell* GlobalRaces::cells(Memory::Block& block) {
   return last_cells_;
 }
 
+void GlobalRaces::forget(const Memory::Block& block) {
+  if (last_block_ == &block) last_block_ = nullptr;
+  const auto found = cells_.find(&block);
+  if (found == cells_.end()) return;
+  munmap(found->second.first, found->second.second);
+  cells_.erase(found);
+}
+
 void GlobalRaces::access(Warp& w, const Instruction& in, const Access& access, Use use) {
   const std::uint64_t block = w.block->number;
   const bool ordered = is_ordered(in, use), writes = use != Use::kRead;

@@ -133,6 +133,8 @@ class GlobalRaces {
   explicit GlobalRaces(int granule);
   ~GlobalRaces();
   void access(Warp& w, const Instruction& in, const Access& access, Use use);
+  // The allocation is about to go.
+  void forget(const Memory::Block& block);
 
  private:
   struct Cell;

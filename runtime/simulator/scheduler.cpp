@@ -595,7 +595,6 @@ Progress run_block(Run& run, Block& block, std::uint64_t budget) {
   const std::uint64_t end = run.executed + budget;
   std::vector<Warp*> ready;
   const bool shuffled = run.options.seed != 0;
-  std::size_t turn = 0;
   while (!run.stop) {
     ready.clear();
     for (auto& w : block.warps) {
@@ -605,7 +604,7 @@ Progress run_block(Run& run, Block& block, std::uint64_t budget) {
       }
     }
     if (ready.empty()) return finished(block) ? Progress::kFinished : Progress::kStalled;
-    Warp& w = *ready[shuffled ? run.random() % ready.size() : turn++ % ready.size()];
+    Warp& w = *ready[shuffled ? run.random() % ready.size() : block.turn++ % ready.size()];
     // Most turns last until the warp waits; some are short, so that warps meet in the middle of
     // things.
     const std::uint64_t slice =

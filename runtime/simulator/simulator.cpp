@@ -10,6 +10,7 @@
 #include "codegen/error.h"
 #include "runtime/simulator/counters.h"
 #include "runtime/simulator/races.h"
+#include "runtime/simulator/specials.h"
 #include "runtime/simulator/warp.h"
 
 namespace hone::sim {
@@ -20,6 +21,8 @@ namespace {
 constexpr std::uint64_t kBudget = 1u << 20;
 constexpr std::uint64_t kIdleRounds = 2000;
 constexpr std::size_t kGridWorkspace = 64;
+// Of the kibibyte that a block keeps for itself, what cooperative groups count on.
+constexpr std::uint32_t kReservedShared = 288;
 
 [[noreturn]] void refuse(const Launch& launch, const std::string& why) {
   throw Error(Code::kUsage,
@@ -69,6 +72,11 @@ std::vector<std::uint64_t> block_order(std::uint64_t count, Run& run) {
   return order;
 }
 
+bool uses(const Function& function, Special which) {
+  return std::any_of(function.specials.begin(), function.specials.end(),
+                     [&](const auto& special) { return special.which == static_cast<int>(which); });
+}
+
 void execute(Run& run) {
   const auto& grid = run.launch.grid;
   const std::uint64_t count = static_cast<std::uint64_t>(grid[0]) * grid[1] * grid[2];
@@ -107,6 +115,7 @@ void execute(Run& run) {
     if (run.stop) break;
     switch (progress) {
       case Progress::kFinished:
+        check_transfers(block);
         spare.push_back(std::move(resident[turn]));
         resident.erase(resident.begin() + static_cast<std::ptrdiff_t>(turn));
         idle = 0;
@@ -192,6 +201,7 @@ Result run(Memory& memory, const Module& module, const Launch& launch, const Opt
   run.random.seed(options.seed);
   run.counts.resize(body.functions.size());
   int global_granule = 16;
+  bool reserved = false;
   run.shared_granule = 16;
   for (const auto& function : body.functions) {
     FunctionCounts& counts = run.counts[static_cast<std::size_t>(function->index)];
@@ -202,6 +212,12 @@ Result run(Memory& memory, const Module& module, const Launch& launch, const Opt
   for (const Function* function : reached_functions(body, *launch.kernel->code)) {
     run.shared_granule = std::min(run.shared_granule, function->shared_granule);
     global_granule = std::min(global_granule, function->global_granule);
+    reserved |= uses(*function, Special::kReservedSharedBase);
+  }
+  if (reserved) {
+    run.reserved_base = static_cast<std::uint32_t>((run.shared_bytes + 15) / 16 * 16);
+    run.reserved_bytes = kReservedShared;
+    run.shared_bytes = run.reserved_base + run.reserved_bytes;
   }
   if (run.races) run.global_races = std::make_shared<GlobalRaces>(global_granule);
   if (launch.cooperative) {

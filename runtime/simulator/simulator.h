@@ -129,7 +129,8 @@ struct Finding {
     kAsyncCopy,  // cp.async read before its wait, or pending at exit
     kDeadlock,
     kHang,  // a limit of Options
-    kTrap,  // trap, a failed assertion, a wrong instruction
+    kTrap,  // trap, a wrong instruction
+    kAssert,
     kOther,
   };
   Kind kind = Kind::kOther;

@@ -36,6 +36,7 @@ int find_special(std::string_view name) {
       {"%dynamic_smem_size", Special::kDynamicSharedSize},
       {"%total_smem_size", Special::kTotalSharedSize},
       {"%aggr_smem_size", Special::kTotalSharedSize},
+      {"%reserved_smem_offset_1", Special::kReservedSharedBase},
       // Every block is a cluster of its own.
       {"%clusterid.x", Special::kCtaidX},
       {"%clusterid.y", Special::kCtaidY},

@@ -33,10 +33,11 @@ enum class Special : int {
   kTotalSharedSize,
   kZero,
   kOne,
-  kEnvreg1,            // where the groups of a whole grid meet: the upper half of an address
-  kEnvreg2,            // and the lower one
-  kDynamicSharedBase,  // where dynamic shared memory begins: depends on the kernel that runs
-  kClock,              // read anew each time
+  kEnvreg1,             // where the groups of a whole grid meet: the upper half of an address
+  kEnvreg2,             // and the lower one
+  kDynamicSharedBase,   // where dynamic shared memory begins: depends on the kernel that runs
+  kReservedSharedBase,  // where the block's own scratch of cooperative groups begins
+  kClock,               // read anew each time
 };
 
 // "%tid.x" -> special, or -1.

@@ -68,12 +68,26 @@ struct PendingCopy {
   std::uint32_t mask = 0;
   std::uint32_t bytes = 0;
   std::uint32_t group = 0;
+  std::uint64_t sequence = 0;
   const Function* function = nullptr;
   std::uint32_t pc = 0;
   std::array<std::uint32_t, kLanes> to;
   std::array<std::uint32_t, kLanes> from_bytes;
   std::array<const std::byte*, kLanes> from;
   std::array<const std::uint8_t*, kLanes> written;
+};
+
+// What an mbarrier waits for besides threads: a bulk copy's bytes or, without any, the thread's
+// cp.async before `sequence`.
+struct Transfer {
+  std::uint64_t barrier = 0;  // its address
+  int warp = 0, lane = 0;
+  const Function* function = nullptr;
+  std::uint32_t pc = 0;
+  std::uint32_t to = 0, bytes = 0;
+  const std::byte* from = nullptr;
+  const std::uint8_t* written = nullptr;
+  std::uint64_t sequence = 0;
 };
 
 struct Warp {
@@ -100,6 +114,7 @@ struct Warp {
   std::unique_ptr<std::uint8_t, AlignedDelete> local_written_memory;
 
   std::vector<PendingCopy> copies;
+  std::uint64_t copy_sequence = 0;  // cp.async so far
   std::array<std::uint32_t, kLanes> committed{};
   std::uint32_t carry = 0;  // the condition code of add.cc
 
@@ -220,6 +235,8 @@ struct Block {
     std::array<Snapshot, 2> complete;  // by the phase's parity
   };
   std::unordered_map<std::uint64_t, MbarrierClocks> mbarriers;  // by address, for the race detector
+  std::vector<Transfer> transfers;
+  std::size_t turn = 0;     // whose turn it is, without a seed
   std::uint32_t spins = 0;  // ordered loads and atomics since somebody here did something else
 };
 
@@ -238,7 +255,7 @@ struct Run {
   bool checked = false, races = false;
   int threads = 0;
   int warps_per_block = 0;
-  std::uint32_t dynamic_base = 0;
+  std::uint32_t dynamic_base = 0, reserved_base = 0, reserved_bytes = 0;
   std::size_t shared_bytes = 0;
   int shared_granule = 4;
   std::vector<FunctionCounts> counts;  // by function
@@ -297,12 +314,20 @@ inline constexpr std::uint32_t kBarrierReduces = kBarrierPopc | kBarrierAnd | kB
 
 // async.cpp: copies of groups before `keep` committed ones arrive; all: uncommitted ones too.
 void complete_copies(Warp& w, std::uint32_t mask, std::uint32_t keep, bool all);
+void complete_copies_before(Warp& w, std::uint32_t mask, std::uint64_t sequence);
 void check_pending_copies(Warp& w, std::uint32_t mask);
+
+// ops_mbarrier.cpp
+// Threads leave: their cp.async that an mbarrier waits for arrive.
+void settle_arrivals(Warp& w, std::uint32_t mask);
+// The block is finished: no copy may be on its way.
+void check_transfers(Block& block);
 
 // A shared access to bytes whose cp.async hasn't arrived.
 void check_pending(Warp& w, const Instruction& in, const Access& access);
 
 // printf.cpp
+bool is_builtin(std::string_view name);
 bool call_builtin(Warp& w, const Instruction& in, std::string_view name,
                   const Function::CallSite& site, std::uint32_t mask);
 

@@ -34,6 +34,7 @@ enum : Status {
   kLaunchTimeout = 702,
   kPrimaryContextActive = 708,
   kContextIsDestroyed = 709,
+  kAssert = 710,
   kHostMemoryAlreadyRegistered = 712,
   kHostMemoryNotRegistered = 713,
   kIllegalInstruction = 715,

@@ -144,6 +144,8 @@ HONE_DRIVER Status cuCtxSetLimit(int limit, std::size_t value) {
   return call([&](Driver& driver) {
     require(limit >= 0 && limit <= 9, kUnsupportedLimit);
     driver.current().limits[limit] = value;
+    constexpr int kHeapBytes = 2;
+    if (limit == kHeapBytes) driver.memory().set_heap_limit(value);
   });
 }
 

@@ -49,6 +49,7 @@ constexpr std::array kStatusTexts = {
     StatusText{kPrimaryContextActive, "CUDA_ERROR_PRIMARY_CONTEXT_ACTIVE",
                "cannot set while device is active in this process"},
     StatusText{kContextIsDestroyed, "CUDA_ERROR_CONTEXT_IS_DESTROYED", "context is destroyed"},
+    StatusText{kAssert, "CUDA_ERROR_ASSERT", "device-side assert triggered"},
     StatusText{kHostMemoryAlreadyRegistered, "CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED",
                "part or all of the requested memory range is already mapped"},
     StatusText{kHostMemoryNotRegistered, "CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED",

@@ -158,6 +158,7 @@ void Driver::destroy(Context* context) {
   events.erase_if([&](const Event& one) { return one.context == context; });
   Device& owner = device(context->device);
   for (const DevicePointer address : context->allocations) owner.memory->release(address);
+  owner.memory->heap_clear();
   if (owner.primary == context) owner.primary = nullptr;
   contexts.erase(context);
 }

@@ -56,7 +56,8 @@ struct Graph {
   struct Node {
     std::function<void(Stream&)> work;
     std::vector<Node*> after;
-    int type = 0;  // CUgraphNodeType
+    int type = 0;                  // CUgraphNodeType
+    const void* handle = nullptr;  // the node that this is a copy of
   };
   std::vector<std::unique_ptr<Node>> nodes;
 };

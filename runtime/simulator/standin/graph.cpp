@@ -60,10 +60,18 @@ std::unique_ptr<Graph> copied(const Graph& graph) {
   for (Graph::Node* node : in_order(graph)) {
     auto twin = std::make_unique<Graph::Node>(*node);
     for (Graph::Node*& other : twin->after) other = twins.at(other);
+    twin->handle = node;
     twins[node] = twin.get();
     made->nodes.push_back(std::move(twin));
   }
   return made;
+}
+
+std::function<void(Stream&)> kernel_work(Driver& driver, const KernelNode& kernel) {
+  const Launch launch =
+      prepare(driver, kernel.function != nullptr ? kernel.function : kernel.kernel, kernel.grid,
+              kernel.block, kernel.shared_bytes, kernel.parameters, kernel.extra, false);
+  return [&driver, launch](Stream& stream) { execute(driver, launch, stream); };
 }
 
 }  // namespace
@@ -113,16 +121,29 @@ HONE_DRIVER Status cuGraphNodeGetType(void* handle, int* type) {
 HONE_DRIVER Status cuGraphAddKernelNode_v2(void** handle, void* graph, void* const* after,
                                            std::size_t count, const KernelNode* kernel) {
   if (kernel == nullptr) return kInvalidValue;
-  return add(handle, graph, after, count, kKernelNode, [&](Driver& driver) {
-    const Launch launch = prepare(
-        driver, kernel->function != nullptr ? kernel->function : kernel->kernel, kernel->grid,
-        kernel->block, kernel->shared_bytes, kernel->parameters, kernel->extra, false);
-    return [&driver, launch](Stream& stream) { execute(driver, launch, stream); };
-  });
+  return add(handle, graph, after, count, kKernelNode,
+             [&](Driver& driver) { return kernel_work(driver, *kernel); });
 }
 HONE_DRIVER Status cuGraphAddKernelNode(void** handle, void* graph, void* const* after,
                                         std::size_t count, const KernelNode* kernel) {
   return cuGraphAddKernelNode_v2(handle, graph, after, count, kernel);
+}
+
+HONE_DRIVER Status cuGraphExecKernelNodeSetParams_v2(void* executable, void* node,
+                                                     const KernelNode* kernel) {
+  return call([&](Driver& driver) {
+    Graph* graph = driver.executables.find(executable);
+    require(graph != nullptr && kernel != nullptr, kInvalidValue);
+    const auto found = std::find_if(graph->nodes.begin(), graph->nodes.end(), [&](const auto& one) {
+      return one->type == kKernelNode && one->handle == node;
+    });
+    require(found != graph->nodes.end(), kInvalidValue);
+    (*found)->work = kernel_work(driver, *kernel);
+  });
+}
+HONE_DRIVER Status cuGraphExecKernelNodeSetParams(void* executable, void* node,
+                                                  const KernelNode* kernel) {
+  return cuGraphExecKernelNodeSetParams_v2(executable, node, kernel);
 }
 
 HONE_DRIVER Status cuGraphAddMemcpyNode(void** handle, void* graph, void* const* after,

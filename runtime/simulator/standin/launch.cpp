@@ -51,6 +51,8 @@ Status status_of(sim::Finding::Kind kind) {
       return kMisalignedAddress;
     case sim::Finding::Kind::kHang:
       return kLaunchTimeout;
+    case sim::Finding::Kind::kAssert:
+      return kAssert;
     default:
       return kLaunchFailed;
   }

@@ -370,6 +370,12 @@ HONE_DRIVER Status cuLibraryUnload(void* library) { return cuModuleUnload(librar
 HONE_DRIVER Status cuLibraryGetKernel(void** kernel, void* library, const char* name) {
   return cuModuleGetFunction(kernel, library, name);
 }
+HONE_DRIVER Status cuLibraryGetKernelCount(unsigned* count, void* library) {
+  return cuModuleGetFunctionCount(count, library);
+}
+HONE_DRIVER Status cuLibraryEnumerateKernels(void** kernels, unsigned count, void* library) {
+  return cuModuleEnumerateFunctions(kernels, count, library);
+}
 HONE_DRIVER Status cuLibraryGetModule(void** module, void* library) {
   return call([&](Driver& driver) {
     require(module != nullptr, kInvalidValue);
