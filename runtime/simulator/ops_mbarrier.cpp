@@ -122,7 +122,8 @@ void mbarrier(Warp& w, const Instruction& in, std::uint32_t mask) {
       w.stop = true;
       return;
     }
-    if (w.races) {
+    // libcu++ has the last of the leaving lanes invalidate what the others only waited at.
+    if (w.races && op != Mbarrier::kInval) {
       w.block->shared_races->access(w, in, access,
                                     (in.aux & kOrderedAccess) != 0 ? Use::kAtomic : Use::kWrite);
     }
