@@ -11,6 +11,7 @@
 #include "runtime/backends/cuda_driver.h"
 #include "runtime/backends/gpu_code.h"
 #include "runtime/backends/gpu_launch.h"
+#include "runtime/backends/hip_runtime.h"
 #include "runtime/own_files.h"
 #include "tuner/command.h"
 #include "tuner/launch_spec.h"
@@ -89,6 +90,29 @@ std::uint64_t word_of(const LaunchArgument& argument) {
   return word;
 }
 
+// Compiles the user's text; findings name its own lines.
+std::string image_of(const std::filesystem::path& file, const std::string& text,
+                     const std::string& kernel, Backend& backend, const Target& target,
+                     const GpuDriver& driver) {
+  Source source;
+  if (target.backend == "hip") {
+    source.text = fmt::format(
+        "{}\n#ifdef HONE_SIMT_ENTRY  // the SIMT host's list of "
+        "kernels\nHONE_SIMT_ENTRY({})\n#endif\n",
+        text, kernel);
+  } else {
+    std::error_code ignored;
+    source.text =
+        fmt::format("#line 1 \"{}\"\n{}", std::filesystem::absolute(file, ignored).string(), text);
+  }
+  source.hash = hash_of(source.text);
+  const GpuCode code = unpack_gpu_code(backend.compile(source, target, kOneKernelLimit).code);
+  if (!code.ptx.empty()) return code.ptx;
+  for (const std::string_view image : driver.images(code))
+    if (!image.empty()) return std::string(image);
+  throw Error(Code::kCompile, fmt::format("{}: the compiler made nothing of it", file.string()));
+}
+
 }  // namespace
 
 int check_kernel(const KernelCheck& check) {
@@ -98,27 +122,23 @@ int check_kernel(const KernelCheck& check) {
   const std::string wanted = !check.target.empty() ? check.target
                              : check.ptx           ? target_of(*text, check.file)
                                                    : "cuda/sm_80";
-  Backend& backend = *find_backend("cuda");
-  const std::size_t slash = wanted.find('/');
-  const auto target =
-      wanted.starts_with("cuda/") ? backend.target(wanted.substr(slash + 1)) : std::nullopt;
-  if (!target)
-    throw Error(Code::kUsage, fmt::format("--target '{}': kernels of your own run on cuda/sm_80 "
-                                          "and the like",
-                                          wanted));
-  std::string image = *text;
-  if (!check.ptx) {
-    Source source;
-    // Findings name the user's own file and lines.
-    std::error_code ignored;
-    source.text = fmt::format("#line 1 \"{}\"\n{}",
-                              std::filesystem::absolute(check.file, ignored).string(), *text);
-    source.hash = hash_of(source.text);
-    image = unpack_gpu_code(backend.compile(source, *target, kOneKernelLimit).code).ptx;
-  }
+  const bool hip = wanted.starts_with("hip/");
+  Backend& backend = *find_backend(hip ? "hip" : "cuda");
+  const auto target = hip || wanted.starts_with("cuda/")
+                          ? backend.target(wanted.substr(wanted.find('/') + 1))
+                          : std::nullopt;
+  if (!target || (hip && check.ptx))
+    throw Error(Code::kUsage,
+                fmt::format("--target '{}': kernels of your own run on cuda/sm_80 and the like, "
+                            "those in HIP on hip/gfx90a and the like",
+                            wanted));
+  // Before anything is compiled: the HIP text is compiled for what runs it.
   const std::unique_ptr<Device> device =
       open_device(check.device.empty() ? backend.simulate(target->arch) : check.device);
   const bool simulated = device->identity().simulated();
+  const auto driver = hip ? load_hip_runtime() : load_cuda_driver();
+  const std::string image =
+      check.ptx ? *text : image_of(check.file, *text, spec.kernel, backend, *target, *driver);
 
   Random random(check.seed);
   KernelLaunch launch{spec.kernel, spec.grid, spec.block, spec.shared_bytes, {}};
@@ -134,7 +154,7 @@ int check_kernel(const KernelCheck& check) {
   device->counters();
   std::string reason;
   try {
-    launch_kernel(*load_cuda_driver(), 0, image, launch);
+    launch_kernel(*driver, 0, image, launch);
   } catch (const Error& error) {
     if (error.code() != Code::kDevice) throw;
     reason = error.what();

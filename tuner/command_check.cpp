@@ -66,7 +66,7 @@ int run_check(const Words& words) {
   line.add()("ptx", po::value<std::string>()->value_name("FILE"),
              "a kernel of your own instead: run once as --launch says, and watched");
   line.add()("source", po::value<std::string>()->value_name("FILE"),
-             "the same for CUDA C++, which is compiled for the target first");
+             "the same for CUDA C++ or HIP, which is compiled for the target first");
   line.add()("launch", po::value<std::string>()->value_name("SPEC"),
              "as in \"saxpy<<<4, 256>>>(out f32[1024], f32[1024]=index, 2.5f, 1024)\": buffers "
              "hold drawn numbers, the index, or a number; `out` ones nothing");

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "codegen/error.h"
 #include "runtime/backends/rtc.h"
 #include "tests/tuner/program.h"
@@ -161,6 +163,45 @@ TEST_F(GpuProgram, TunesWithTheLibrariesThatFlagsName) {
                   {"HONE_CUDA_DRIVER=/nonexistent/libcuda.so.1", "HONE_NVRTC=/nonexistent/nvrtc"});
   for (const Json& one : program.objects()) EXPECT_EQ(one.at("status"), "ok") << one;
   EXPECT_EQ(program.wait(), 0) << program.errors();
+}
+
+// What `hone check` says of a kernel of the user's own; with "<=" it writes one element too many.
+Json own_kernel(const std::string& target, const std::string& comparison) {
+  const Scratch scratch;
+  const std::string file = (scratch / "own.cu").string();
+  std::ofstream(file)
+      << R"(extern "C" __global__ void scaled(float* y, const float* x, float a, int n) {
+  __shared__ float tile[64];
+  int i = blockIdx.x * blockDim.x + threadIdx.x;
+  tile[threadIdx.x] = i < n ? x[i] : 0.0f;
+  __syncthreads();
+  if (i )"
+      << comparison << R"( n) y[i] = a * tile[threadIdx.x];
+}
+)";
+  Program program({"check", "--source", file, "--launch",
+                   "scaled<<<3, 64>>>(out f32[100], f32[100]=index, 2.5f, 100)", "--target", target,
+                   "--json"});
+  const std::vector<Json> objects = program.objects();
+  EXPECT_EQ(program.wait(), comparison == "<" ? 0 : 1) << program.errors();
+  return objects.empty() ? Json() : objects[0];
+}
+
+TEST_F(GpuProgram, RunsAndWatchesAKernelOfOnesOwn) {
+  const Json good = own_kernel("cuda/sm_80", "<");
+  EXPECT_EQ(good.at("outputs").at(0).at(2), 5.0);
+  EXPECT_EQ(good.at("counters").at("blocks"), 3.0);
+  const Json bad = own_kernel("cuda/sm_80", "<=");
+  EXPECT_THAT(bad.at("reason").get<std::string>(),
+              ::testing::AllOf(HasSubstr("out of bounds"), HasSubstr("own.cu:6")));
+}
+
+TEST(GpuLibraries, AKernelOfOnesOwnRunsAsHipToo) {
+  const Json good = own_kernel("hip/gfx90a", "<");
+  EXPECT_EQ(good.at("outputs").at(0).at(2), 5.0);
+  const Json bad = own_kernel("hip/gfx90a", "<=");
+  EXPECT_THAT(bad.at("reason").get<std::string>(),
+              ::testing::AllOf(HasSubstr("out of bounds"), HasSubstr("kernel.hip:6")));
 }
 
 }  // namespace
