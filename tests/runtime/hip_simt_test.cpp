@@ -1,5 +1,6 @@
 // The SIMT host through the whole host path: HIP text, the hip backend, the stand-in runtime. Right
 // kernels give right results, and planted bugs are found at their line.
+#include <bit>
 #include <cmath>
 #include <numeric>
 
@@ -59,6 +60,31 @@ TEST(HipSimt, BlockReductionThroughSharedMemoryGivesTheSum) {
   ASSERT_EQ(ran.y.size(), 512u);
   EXPECT_EQ(ran.y[3], 256 * 257 / 2);
   EXPECT_EQ(ran.y[300], 256 * 257 / 2 + 256 * 256);
+}
+
+TEST(HipSimt, VectorsAndBitsAreHips) {
+  const std::string body = R"(
+extern "C" __global__ void hone_main(const Args a) {
+  const int t = threadIdx.x;
+  float4 v = *reinterpret_cast<const float4 *>(a.x + 4 * t);
+  v = 2.0f * v + make_float4(0, 1, 0, __popc(t) + __clz(t) + __ffs(t));
+  v.x += __int_as_float(__float_as_int(v.y) ^ 0x80000000) + __brev(1u << 31) + __mulhi(1 << 30, t);
+  float2 sum = make_float2(v.x, v.z);
+  sum += make_float2(v.y, v.w);
+  *reinterpret_cast<float2 *>(a.y + 2 * t) = sum;
+}
+)";
+  const Ran ran = run(body, 1, 64, 256);
+  EXPECT_EQ(ran.error, "");
+  ASSERT_EQ(ran.y.size(), 256u);
+  for (unsigned t = 0; t < 64; ++t) {
+    const float x = static_cast<float>(4 * t + 1);
+    const int bits =
+        std::popcount(t) + std::countl_zero(t) + (t == 0 ? 0 : std::countr_zero(t) + 1);
+    const float first = 2 * x - (2 * (x + 1) + 1) + 1 + static_cast<float>(t / 4);
+    EXPECT_EQ(ran.y[2 * t], first + 2 * (x + 1) + 1) << t;
+    EXPECT_EQ(ran.y[2 * t + 1], 2 * (x + 2) + 2 * (x + 3) + static_cast<float>(bits)) << t;
+  }
 }
 
 TEST(HipSimt, MissingBarrierIsARaceAtItsLine) {

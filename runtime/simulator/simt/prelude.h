@@ -485,6 +485,15 @@ float rintf(float);
 float powf(float, float);
 float sinf(float);
 float cosf(float);
+float tanf(float);
+float atanf(float);
+float atan2f(float, float);
+float sinhf(float);
+float coshf(float);
+float log10f(float);
+float cbrtf(float);
+float hypotf(float, float);
+float copysignf(float, float);
 double exp(double);
 double exp2(double);
 double log(double);
@@ -526,6 +535,8 @@ HONE_SIMT_MINMAX(long)
 HONE_SIMT_MINMAX(unsigned long)
 HONE_SIMT_MINMAX(float)
 HONE_SIMT_MINMAX(double)
+
+#include "runtime/simulator/simt/vectors.h"
 
 // Calls a kernel with the arguments as a launch packs them: in order, each at its own alignment.
 template <typename... Types>
