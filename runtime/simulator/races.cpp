@@ -92,27 +92,8 @@ void Snapshot::merge(const Snapshot& other) {
   if (warps.size() < other.warps.size()) warps.resize(other.warps.size());
   for (std::size_t i = 0; i < other.warps.size(); ++i)
     warps[i] = std::max(warps[i], other.warps[i]);
-  blocks = merge_blocks(blocks, other.blocks);
-  fenced = merge_blocks(fenced, other.fenced);
-}
-
-std::shared_ptr<const BlockClocks> merge_blocks(const std::shared_ptr<const BlockClocks>& a,
-                                                const std::shared_ptr<const BlockClocks>& b) {
-  if (a == b || b == nullptr) return a;
-  if (a == nullptr) return b;
-  std::shared_ptr<BlockClocks> merged;  // made when b knows something that a doesn't
-  for (const auto& [block, theirs] : *b) {
-    const auto found = a->find(block);
-    const bool news =
-        found == a->end() || !std::equal(theirs.begin(), theirs.end(), found->second.begin(),
-                                         [](std::uint32_t x, std::uint32_t y) { return x <= y; });
-    if (!news) continue;
-    if (merged == nullptr) merged = std::make_shared<BlockClocks>(*a);
-    std::vector<std::uint32_t>& own = (*merged)[block];
-    own.resize(theirs.size());
-    for (std::size_t i = 0; i < theirs.size(); ++i) own[i] = std::max(own[i], theirs[i]);
-  }
-  return merged == nullptr ? a : merged;
+  blocks = BlockClocks::merge(blocks, other.blocks);
+  fenced = BlockClocks::merge(fenced, other.fenced);
 }
 
 LaneOrder::Pairs& LaneOrder::pairs_of(int warp) {
@@ -197,9 +178,8 @@ Snapshot Clocks::release(int warp) {
 
 void Clocks::fence(int warp, std::uint64_t own) {
   const auto w = static_cast<std::size_t>(warp);
-  const auto here =
-      std::make_shared<const BlockClocks>(BlockClocks{{own, {known(warp), known(warp) + warps_}}});
-  fenced_[w] = merge_blocks(merge_blocks(fenced_[w], blocks_[w]), here);
+  const auto here = std::make_shared<const BlockClocks>(own, known(warp), warps_);
+  fenced_[w] = BlockClocks::merge(BlockClocks::merge(fenced_[w], blocks_[w]), here);
 }
 
 void Clocks::acquire(int warp, std::uint32_t mask, const Snapshot& snapshot) {
@@ -213,22 +193,21 @@ void Clocks::acquire(int warp, std::uint32_t mask, const Snapshot& snapshot) {
       met_.learn(warp, mask, snapshot.warps[i]);
     }
   }
-  blocks_[w] = merge_blocks(blocks_[w], snapshot.blocks);
-  fenced_[w] = merge_blocks(fenced_[w], snapshot.fenced);
+  blocks_[w] = BlockClocks::merge(blocks_[w], snapshot.blocks);
+  fenced_[w] = BlockClocks::merge(fenced_[w], snapshot.fenced);
 }
 
 void Clocks::acquire_blocks(int warp, std::uint32_t mask,
                             const std::shared_ptr<const BlockClocks>& from, std::uint64_t own) {
-  const auto here = from->find(own);
-  acquire(warp, mask,
-          {here == from->end() ? std::vector<std::uint32_t>{} : here->second, from, nullptr});
+  Snapshot snapshot{{}, from, nullptr};
+  if (const std::uint32_t* here = from->find(own)) snapshot.warps.assign(here, here + warps_);
+  acquire(warp, mask, snapshot);
 }
 
 bool Clocks::knows(int warp, std::uint64_t block, int other, std::uint32_t clock) const {
   const auto& blocks = blocks_[static_cast<std::size_t>(warp)];
-  if (blocks == nullptr) return false;
-  const auto found = blocks->find(block);
-  return found != blocks->end() && found->second[static_cast<std::size_t>(other)] >= clock;
+  const std::uint32_t* clocks = blocks == nullptr ? nullptr : blocks->find(block);
+  return clocks != nullptr && clocks[other] >= clock;
 }
 
 void Clocks::join_lanes(int warp, std::uint32_t mask, bool memory) {
@@ -425,7 +404,7 @@ void GlobalRaces::access(Warp& w, const Instruction& in, const Access& access, U
         clocks.acquire_blocks(w.index, 1u << lane, found->second, block);
       if (fenced == nullptr) continue;
       std::shared_ptr<const BlockClocks>& place = places_[address];
-      place = merge_blocks(place, fenced);
+      place = BlockClocks::merge(place, fenced);
     }
   }
   const std::uint32_t id = instruction_id(*w.function, w.pc), clock = clocks.now(w.index);

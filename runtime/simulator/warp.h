@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <map>
 #include <memory>
 #include <random>
 #include <span>
@@ -13,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "runtime/simulator/block_clocks.h"
 #include "runtime/simulator/program.h"
 
 namespace hone::sim {
@@ -188,9 +188,6 @@ void report_undefined(Warp& w, const Instruction& in, std::size_t operand, std::
 
 void report_undefined_guard(Warp& w, const Instruction& in, std::uint32_t lanes);
 
-// Clocks of other blocks' warps, by the block's number. Nothing changes one once it is shared.
-using BlockClocks = std::map<std::uint64_t, std::vector<std::uint32_t>>;
-
 // What a warp did and knew at one moment: clocks of its block's warps, of other blocks', and what
 // of all that is behind a fence for the whole GPU.
 struct Snapshot {
@@ -198,8 +195,6 @@ struct Snapshot {
   std::shared_ptr<const BlockClocks> blocks, fenced;
   void merge(const Snapshot& other);
 };
-std::shared_ptr<const BlockClocks> merge_blocks(const std::shared_ptr<const BlockClocks>& a,
-                                                const std::shared_ptr<const BlockClocks>& b);
 
 struct Barrier {
   std::uint32_t arrived = 0;   // threads
