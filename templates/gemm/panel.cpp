@@ -3,7 +3,7 @@
 // word of x per row against NV vectors of the panel. bf16 weights keep two steps of k in a 32-bit
 // word per column: against bf16 x one dot product of pairs, against f32 x two FMAs after a shift
 // and a mask. x is read as it is, or first brought into tiles of MR lines of 64 bytes, which are
-// contiguous, and f32 where x is bf16 and w isn't.
+// contiguous, and f32 unless x and w are both bf16.
 //! serves        cpu
 //! when          x != s8 && !quantised
 //! fixed         n k

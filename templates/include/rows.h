@@ -48,7 +48,8 @@ inline void vstream(f32 *p, vec v) {
   _mm_stream_ps(p, (__m128)v);
 #endif
 }
-inline void vstream(bf16 *p, vec v) {
+template <typename T>
+inline void vstream(T *p, vec v) {  // f16, bf16
   const uvec16 bits = narrow(p, v);
 #if HONE_SIMD_BYTES == 64
   _mm256_stream_si256(reinterpret_cast<__m256i *>(p), (__m256i)bits);

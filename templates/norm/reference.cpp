@@ -8,6 +8,7 @@ extern "C" void hone_reference(const Args &a, i64 begin, i64 end) {
       if constexpr (residual == word::add) v += load(a.residual, row + c);
       // The sum as written: later layers read it in this form.
       if constexpr (residual == word::add && x == word::bf16) v = to_f32(to_bf16(f32(v)));
+      if constexpr (residual == word::add && x == word::f16) v = to_f32(to_f16(f32(v)));
       return v;
     };
     const bool centred = kind == word::layer || kind == word::layer_bias;
