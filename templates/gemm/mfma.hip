@@ -39,18 +39,16 @@ struct Carried {
   Runs runs;
   Words<16> value[Runs::kEach];
 
-  HONE_INLINE void start(int step) {
-    runs.next(step, [&](int, const u8 *from, bool there, int e) {
+  HONE_INLINE void start() {
+    runs.each(0, 1, [&](int e, const u8 *from, bool there) {
       value[e] = there ? *reinterpret_cast<const Words<16> *>(from) : Words<16>{};
     });
+    runs.next();
   }
   HONE_INLINE void finish(u8 *tile) const {
-#pragma unroll
-    for (int e = 0; e < Runs::kEach; ++e) {
-      const int at = thread_index() + e * kThreads;
-      if (Runs::kAll % kThreads == 0 || at < Runs::kAll)
-        *reinterpret_cast<Words<16> *>(tile + run_place(at / kRuns, at % kRuns)) = value[e];
-    }
+    runs.each(0, 1, [&](int e, const u8 *, bool) {
+      *reinterpret_cast<Words<16> *>(runs.place(tile, e)) = value[e];
+    });
   }
 };
 
@@ -62,9 +60,9 @@ HONE_GPU_KERNEL(main, threads) {
   u8 *shared = dynamic_shared();
   Carried<RunsOfX> next_x{{a.x, tile.row, a.m, part.begin}, {}};
   Carried<RunsOfW> next_w{{a.w, tile.column, n, part.begin}, {}};
-  const auto start = [&](int step) {
-    next_x.start(step);
-    next_w.start(step);
+  const auto start = [&] {
+    next_x.start();
+    next_w.start();
   };
   const auto finish = [&](int step) {
     u8 *to = shared + step % stages * kStageBytes;
@@ -73,14 +71,14 @@ HONE_GPU_KERNEL(main, threads) {
   };
   Sum4 sum[kDown][kAcross] = {};
   if (part.begin < part.end) {
-    start(part.begin);
+    start();
     finish(part.begin);
   }
   barrier();
   const int row = lane_index() % 16, group = lane_index() / 16;
   for (int step = part.begin; step < part.end; ++step) {
     const bool more = step + 1 < part.end;
-    if (more) start(step + 1);
+    if (more) start();
     const u8 *xs = shared + step % stages * kStageBytes, *ws = xs + kBM * kDepth;
 #pragma unroll
     for (int run = 0; run < kRuns; run += 4) {

@@ -1,9 +1,9 @@
 // Tensor cores by mma.sync: tiles of x and w stream through `stages` buffers of shared memory by
 // asynchronous copies; WM x WN warps read their parts with ldmatrix, each part while the one before
-// is multiplied, from one tile to the next. bf16 and s8 differ in the instruction only.
+// is multiplied, from one tile to the next. f16, bf16 and s8 differ in the instruction only.
 //! serves       cuda
-//! when         has_mma && has_cp_async && (x == bf16 && w == bf16 || x == s8 && k <= 131072) && \
-//!              k * size(x, 1) % 16 == 0
+//! when         has_mma && has_cp_async && k * size(x, 1) % 16 == 0 && \
+//!              (x == w && (x == f16 || x == bf16) || x == s8 && k <= 131072)
 //! fixed        n k
 //! param        BM 16 32 64 128 256
 //! param        BN 16 32 64 128 256
@@ -17,7 +17,7 @@
 //! let          shared_bytes = stages * (BM + BN) * depth
 //! require      BM % (16 * WM) == 0 && BN % (16 * WN) == 0
 //! require      threads >= 64 && BM * BN >= 8 * threads
-//! require      BM * BN <= min(128 * threads, registers / 2) && (BM + BN) * depth <= 192 * threads
+//! require      BM * BN <= min(128 * threads, registers / 2) && (BM + BN) * depth <= 256 * threads
 //! require      shared_bytes <= max_shared
 //! require      BM == 16 || BM < 2 * m
 //! require      splits == 1 || splits * depth * 4 <= k * size(x, 1)
@@ -29,6 +29,7 @@
 
 constexpr int kStages = static_cast<int>(stages), kSharedBytes = kStages * kStageBytes;
 constexpr int kDown = kRowTile / 16, kAcross = kColumnTile / 8;  // sums of 16 x 8 of a warp
+constexpr int kParts = kRuns / 2 - 1;  // in which the next tiles are brought while these are read
 
 HONE_INLINE int next_stage(int offset) {
   return offset + kStageBytes == kSharedBytes ? 0 : offset + kStageBytes;
@@ -52,7 +53,7 @@ struct Operands {
   }
 };
 
-HONE_GPU_KERNEL(main, threads) {
+HONE_GPU_KERNEL(main, threads, 1) {
   const Tile tile = tile_of_block(a.m, kBM, kBN, a.raster);
   const Part part = part_of(kSteps, block_y(), a.splits);
   const int first_row = wave_index() / static_cast<int>(WN) * kRowTile;
@@ -60,41 +61,48 @@ HONE_GPU_KERNEL(main, threads) {
   u8 *shared = dynamic_shared();
   RunsOfX runs_x(a.x, tile.row, a.m, part.begin);
   RunsOfW runs_w(a.w, tile.column, n, part.begin);
-  int filled = 0, used = 0;  // offsets of the stages that are filled and read next
-  const auto fetch = [&](int step) {
-    if (step < part.end) {
-      u8 *to = shared + filled;
-      const auto copy = [&](int place, const u8 *from, bool there, int) {
-        copy_async(to + place, from, there);
-      };
-      runs_x.next(step, copy);
-      to += kBM * kDepth;
-      runs_w.next(step, copy);
+  int left = part.end - part.begin;  // steps
+  // One of kParts parts of the tiles of the step that is `ahead` of this one.
+  const auto fetch = [&](int part, int ahead, u8 *stage) {
+    if (ahead < left) {
+      runs_x.each(part, kParts, [&](int e, const u8 *from, bool there) {
+        copy_async(runs_x.place(stage, e), from, there);
+      });
+      runs_w.each(part, kParts, [&](int e, const u8 *from, bool there) {
+        copy_async(runs_w.place(stage + kBM * kDepth, e), from, there);
+      });
     }
-    commit_copies();  // empty groups keep the count
-    filled = next_stage(filled);
+    if (part + 1 == kParts) {
+      runs_x.next();
+      runs_w.next();
+      commit_copies();  // empty groups keep the count
+    }
   };
 
 #pragma unroll
-  for (int s = 0; s < kStages - 1; ++s) fetch(part.begin + s);
+  for (int s = 0; s < kStages - 1; ++s)
+#pragma unroll
+    for (int p = 0; p < kParts; ++p) fetch(p, s, shared + s * kStageBytes);
+  int used = 0, unused = kSharedBytes - kStageBytes;  // offsets of the stages read and filled next
   Sum sum[kDown][kAcross][4] = {};
   Operands operands[2];
-  if (part.begin < part.end) {
+  if (left > 0) {
     wait_for_copies<kStages - 2>();
     barrier();
     operands[0].load(shared, first_row, first_column, 0);
   }
-  for (int step = part.begin; step < part.end; ++step) {
+  for (; left > 0; --left) {
 #pragma unroll
     for (int run = 0; run < kRuns; run += 2) {
-      if (run == 0) fetch(step + kStages - 1);
-      if (run + 2 == kRuns && step + 1 < part.end) {
+      if (run + 2 == kRuns) {
         // The next step's tiles are here for all, and nobody reads this step's any more.
         wait_for_copies<kStages - 2>();
         barrier();
-        used = next_stage(used);
+        unused = used;
+        if (left > 1) used = next_stage(used);
       }
       operands[(run / 2 + 1) % 2].load(shared + used, first_row, first_column, (run + 2) % kRuns);
+      if (run / 2 < kParts) fetch(run / 2, kStages - 1, shared + unused);
       const Operands &now = operands[run / 2 % 2];
 #pragma unroll
       for (int i = 0; i < kDown; ++i)

@@ -18,35 +18,46 @@ HONE_INLINE int run_place(int row, int run) {
   return row * kDepth + (run ^ row / (8 / kRuns) % kRuns) * 16;
 }
 
-// The runs of a tile that a thread brings, step after step. Rows beyond the matrix repeat its last:
-// what they give is never stored. `whole`: there are none, and one pointer serves all runs.
+// The runs of a tile of `extent` rows that a thread brings, step after step: run e is that of every
+// kRowStep-th row. Rows beyond the matrix repeat its last: what they give is never stored. `whole`:
+// there are none.
 template <int extent, bool whole>
 struct Runs {
   static constexpr int kAll = extent * kRuns, kEach = (kAll + kThreads - 1) / kThreads;
-  static constexpr i64 kStride = kThreads / kRuns * kRowBytes;  // between the runs of a thread
-  const u8 *from[whole ? 1 : kEach];
+  static constexpr int kRowStep = kThreads / kRuns;
+  static_assert(kRowStep % 8 == 0);  // a thread's runs change places alike
+  const u8 *tile;                    // in the matrix, of this step
+  u32 offset[kEach];
+  int step;
 
-  HONE_INLINE Runs(const void *matrix, i64 first, i64 rows, int step) {
-#pragma unroll
-    for (int e = 0; e < (whole ? 1 : kEach); ++e) {
-      const int at = thread_index() + e * kThreads;
-      const i64 row = whole ? first + at / kRuns : smaller(first + at / kRuns, rows - 1);
-      from[e] = static_cast<const u8 *>(matrix) + row * kRowBytes + at % kRuns * 16 +
-                static_cast<i64>(step) * kDepth;
-    }
-  }
-  // Calls f(place in the tile, source, whether it lies within k, e); then goes on by a step.
-  template <typename F>
-  HONE_INLINE void next(int step, F f) {
+  HONE_INLINE Runs(const void *matrix, i64 first, i64 rows, int begin) : step(begin) {
+    const int row = thread_index() / kRuns, run = thread_index() % kRuns;
+    tile = static_cast<const u8 *>(matrix) + first * kRowBytes + static_cast<i64>(step) * kDepth;
+    const int last = static_cast<int>(smaller<i64>(rows - first, extent)) - 1;
 #pragma unroll
     for (int e = 0; e < kEach; ++e) {
-      const int at = thread_index() + e * kThreads;
-      if (kAll % kThreads == 0 || at < kAll)
-        f(run_place(at / kRuns, at % kRuns), whole ? from[0] + e * kStride : from[e],
-          kRowBytes % kDepth == 0 || step * kDepth + at % kRuns * 16 < kRowBytes, e);
+      const int of = whole ? row + e * kRowStep : smaller(row + e * kRowStep, last);
+      offset[e] = static_cast<u32>(of) * static_cast<u32>(kRowBytes) + static_cast<u32>(run * 16);
     }
+  }
+  // Calls f(e, source, whether it lies within k) for part `part` of `parts` of this step's runs.
+  template <typename F>
+  HONE_INLINE void each(int part, int parts, F f) const {
+    const bool within = kRowBytes % kDepth == 0 ||
+                        step * kDepth + thread_index() % kRuns * 16 < kRowBytes;
 #pragma unroll
-    for (int e = 0; e < (whole ? 1 : kEach); ++e) from[e] += kDepth;
+    for (int e = 0; e < kEach; ++e)
+      if (e * parts / kEach == part &&
+          (kAll % kThreads == 0 || thread_index() + e * kThreads < kAll))
+        f(e, tile + offset[e], within);
+  }
+  HONE_INLINE void next() {
+    tile += kDepth;
+    ++step;
+  }
+  // Where run e lies in a tile in shared memory.
+  HONE_INLINE static u8 *place(u8 *to, int e) {
+    return to + run_place(thread_index() / kRuns, thread_index() % kRuns) + e * kRowStep * kDepth;
   }
 };
 using RunsOfX = Runs<kBM, false>;

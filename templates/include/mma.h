@@ -30,6 +30,12 @@ HONE_INLINE void load_matrices(u32 (&to)[4], const u8 *row) {
 
 // sum[16][8] += a[16][32 bytes] * b[8][32 bytes]^T. Lane l has rows l / 4 and l / 4 + 8 of the sum
 // (0 1 and 2 3), columns 2 * (l % 4) and the next.
+HONE_INLINE void multiply_add(f16, f32 (&sum)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+      "{%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
 HONE_INLINE void multiply_add(bf16, f32 (&sum)[4], const u32 (&a)[4], u32 b0, u32 b1) {
   asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
       "{%8, %9}, {%0, %1, %2, %3};"

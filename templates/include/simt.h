@@ -12,13 +12,15 @@
 #define HONE_INLINE inline __attribute__((always_inline))
 
 // HONE_GPU_KERNEL(name, threads) { ... }: an entry for blocks of at most `threads` threads; `a` is
-// the Args of the launch.
+// the Args of the launch. For CUDA, `threads, blocks`: at least so many blocks share a unit; 1 gives
+// a thread all the registers it wants.
 #if HONE_CUDA
-#define HONE_GPU_KERNEL(name, threads) \
-  extern "C" __global__ void __launch_bounds__(threads) hone_##name(const __grid_constant__ Args a)
+#define HONE_GPU_KERNEL(name, ...)                          \
+  extern "C" __global__ void __launch_bounds__(__VA_ARGS__) \
+      hone_##name(const __grid_constant__ Args a)
 #else
-#define HONE_GPU_KERNEL(name, threads) \
-  extern "C" __global__ void __launch_bounds__(threads) hone_##name(const Args a)
+#define HONE_GPU_KERNEL(name, ...) \
+  extern "C" __global__ void __launch_bounds__(__VA_ARGS__) hone_##name(const Args a)
 #endif
 
 constexpr int kWave = static_cast<int>(wave);
