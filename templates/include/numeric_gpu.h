@@ -79,6 +79,27 @@ struct alignas(16) Words<16> {
   u32 word[4];
 };
 
+// To global memory. NVRTC makes stores of elements out of some of those that C++ spells as one.
+template <int bytes>
+HONE_INLINE void store_words(void *p, const Words<bytes> &words) {
+#if HONE_CUDA
+  const u64 to = __cvta_generic_to_global(p);
+  if constexpr (bytes == 16) {
+    asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(to), "r"(words.word[0]),
+                 "r"(words.word[1]), "r"(words.word[2]), "r"(words.word[3])
+                 : "memory");
+    return;
+  }
+  if constexpr (bytes == 8) {
+    asm volatile("st.global.v2.b32 [%0], {%1, %2};" ::"l"(to), "r"(words.word[0]),
+                 "r"(words.word[1])
+                 : "memory");
+    return;
+  }
+#endif
+  *static_cast<Words<bytes> *>(p) = words;
+}
+
 // `count` neighbouring elements as f32; count * sizeof(T) a power of two up to 16 (f32: up to 32)
 // and p aligned to it (to 16 at most).
 template <int count, typename T>
@@ -121,7 +142,7 @@ HONE_INLINE void store_vector(T *p, const f32 (&from)[count]) {
     } elements;
 #pragma unroll
     for (int i = 0; i < count; ++i) elements.element[i] = from_f32<T>(from[i]);
-    *reinterpret_cast<Words<bytes> *>(p) = __builtin_bit_cast(Words<bytes>, elements);
+    store_words(p, __builtin_bit_cast(Words<bytes>, elements));
   }
 }
 

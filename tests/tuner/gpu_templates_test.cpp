@@ -49,6 +49,7 @@ TEST(GpuTemplates, RowsAreRightOnAnA100) {
 }
 TEST(GpuTemplates, MatricesAreRightOnAnA100) {
   expect_right("nvrtc", "cuda/sm_80", "mma.cu", {kMatrices, kBytes});
+  expect_right("nvrtc", "cuda/sm_80", "flat.cu", {kMatrices, kBytes});
   expect_right("nvrtc", "cuda/sm_80", "vector.cu", {kMatrices, kQuantised});
 }
 TEST(GpuTemplates, AttentionIsRightOnAnA100) {
