@@ -2,10 +2,12 @@
 # Gets the vendors' runtime compilers, which need no GPU and no driver: `nvrtc` from NVIDIA's wheel on PyPI, `hiprtc` from Debian's packages.
 # NVRTC goes where Hone looks for it, ${XDG_DATA_HOME:-~/.local/share}/hone/nvrtc, or into the folder that a second argument names (then set
 # HONE_NVRTC to the libnvrtc.so.13 in it). What is there already, or comes with an installed toolkit, is left alone.
+# `nvdisasm`, with which tests check how Hone reads machine code, comes from NVIDIA's wheel too and goes to ${XDG_DATA_HOME:-~/.local/share}/hone.
 set -eu
 
 nvrtc_version=13.0.88
-usage() { echo "usage: $0 nvrtc [FOLDER] | hiprtc | all" >&2; exit 2; }
+nvdisasm_version=13.5.37
+usage() { echo "usage: $0 nvrtc [FOLDER] | hiprtc | nvdisasm | all" >&2; exit 2; }
 
 fetch_nvrtc() {
   folder=${1:-${XDG_DATA_HOME:-$HOME/.local/share}/hone/nvrtc}
@@ -34,6 +36,21 @@ fetch_nvrtc() {
   echo "NVRTC $nvrtc_version: $folder/libnvrtc.so.13"
 }
 
+fetch_nvdisasm() {
+  folder=${XDG_DATA_HOME:-$HOME/.local/share}/hone
+  for file in "$folder/nvdisasm" /usr/local/cuda/bin/nvdisasm; do
+    [ -e "$file" ] && echo "nvdisasm is there: $file" && return
+  done
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --dest "$work" "nvidia-cuda-nvdisasm==$nvdisasm_version"
+  python3 -m zipfile -e "$work"/*.whl "$work/wheel"
+  mkdir -p "$folder"
+  mv "$(find "$work/wheel" -name nvdisasm | head -n 1)" "$folder/nvdisasm"
+  chmod +x "$folder/nvdisasm"
+  echo "nvdisasm $nvdisasm_version: $folder/nvdisasm"
+}
+
 fetch_hiprtc() {
   packages="libamdhip64-dev libhiprtc-builtins5"
   missing=
@@ -59,6 +76,7 @@ fetch_hiprtc() {
 case "${1:-}" in
   nvrtc) shift; fetch_nvrtc "$@" ;;
   hiprtc) fetch_hiprtc ;;
-  all) fetch_nvrtc; fetch_hiprtc ;;
+  nvdisasm) fetch_nvdisasm ;;
+  all) fetch_nvrtc; fetch_hiprtc; fetch_nvdisasm ;;
   *) usage ;;
 esac

@@ -100,6 +100,7 @@ Json json_of(const BuildResult& result, const Target& target) {
           {"spills", figure("spills")},
           {"shared", figure("shared")},
           {"occupancy", figure("occupancy")},
+          {"loop", figure("loop")},
           {"modelled_ns", nullptr},
           {"compile_ms", trial.compile_ms},
           {"known", result.known},

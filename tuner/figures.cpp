@@ -1,8 +1,11 @@
 #include "tuner/figures.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "codegen/error.h"
+#include "runtime/backends/gpu_code.h"
+#include "runtime/machine_code.h"
 
 namespace hone {
 
@@ -43,6 +46,43 @@ Figures resource_figures(Backend& backend, const Binary& binary, const Target& t
   else
     figures["occupancy"] = nullptr;
   figures["code_bytes"] = binary.code.size();
+  if (target.backend == "cuda") figures["loop"] = loop_figures(binary);
+  return figures;
+}
+
+Figures loop_figures(const Binary& binary) {
+  const std::optional<MachineCode> code = parse_cubin(unpack_gpu_code(binary.code).code);
+  if (!code) return nullptr;
+  std::optional<LoopFigures> best;
+  const auto tensor = [](const LoopFigures& loop) { return loop.tensor + loop.warpgroup; };
+  const auto rank = [&](const LoopFigures& loop) {
+    return std::pair(tensor(loop), loop.loaded_bytes);
+  };
+  for (const MachineKernel& kernel : code->kernels)
+    if (const auto loop = hottest_loop(kernel, code->sm))
+      if (!best || rank(*loop) > rank(*best)) best = loop;
+  if (!best) return nullptr;
+  const double instructions = best->instructions;
+  Figures figures = {
+      {"instructions", best->instructions},
+      {"tensor", best->tensor},
+      {"warpgroup", best->warpgroup},
+      {"share", tensor(*best) / instructions},
+      {"ldmatrix_per_tensor", nullptr},
+      {"copies_per_tensor", nullptr},
+      {"stall_cycles", best->stall_cycles},
+      {"tensor_cycles", best->tensor_cycles},
+      {"stall_per_tensor", nullptr},
+      {"shared_per_tensor", nullptr},
+      {"bytes_per_instruction", static_cast<double>(best->loaded_bytes) / instructions}};
+  if (tensor(*best) > 0) {
+    figures["ldmatrix_per_tensor"] = best->matrix_loads / static_cast<double>(tensor(*best));
+    figures["copies_per_tensor"] = best->copies / static_cast<double>(tensor(*best));
+  }
+  if (best->floor_cycles > 0) {
+    figures["stall_per_tensor"] = best->stall_cycles / best->floor_cycles;
+    figures["shared_per_tensor"] = 4 * best->shared_cycles / best->floor_cycles;
+  }
   return figures;
 }
 
