@@ -14,7 +14,7 @@
 //! launch_param raster 1 4 8 16
 //! launch_param splits 1 2 4 8 16               // of k
 //! let          threads = WM * WN * 32
-//! let          shared_bytes = stages * (BM + BN) * depth
+//! let          shared_bytes = max(stages * (BM + BN) * depth, WM * BN * 64)
 //! require      BM % (16 * WM) == 0 && BN % (16 * WN) == 0
 //! require      threads >= 64 && BM * BN >= 8 * threads
 //! require      BM * BN <= min(128 * threads, registers / 2) && (BM + BN) * depth <= 256 * threads
@@ -25,33 +25,14 @@
 //! launch       main ceil_div(m, BM) * ceil_div(n, BN) splits 1 threads shared shared_bytes
 //! launch       reduce ceil_div(m * n, 256) 1 1 256 if splits > 1
 //! start        BM=16,BN=64,depth=64,WM=1,WN=4,stages=4,raster=1,splits=1
-#include "gemm_tiles.h"
+#include "mma_tiles.h"
 
-constexpr int kStages = static_cast<int>(stages), kSharedBytes = kStages * kStageBytes;
-constexpr int kDown = kRowTile / 16, kAcross = kColumnTile / 8;  // sums of 16 x 8 of a warp
+constexpr int kStages = static_cast<int>(stages), kRing = kStages * kStageBytes;
 constexpr int kParts = kRuns / 2 - 1;  // in which the next tiles are brought while these are read
 
 HONE_INLINE int next_stage(int offset) {
-  return offset + kStageBytes == kSharedBytes ? 0 : offset + kStageBytes;
+  return offset + kStageBytes == kRing ? 0 : offset + kStageBytes;
 }
-
-// What the instructions of two runs of k read.
-struct Operands {
-  u32 left[kDown][4], right[kAcross / 2][4];
-
-  // Of x, 16 rows: by the lane's low four bits, second run for lanes 16 and up. Of w, 16 columns:
-  // columns 0 .. 7 for lanes 0 .. 15, second run for every other eight lanes.
-  HONE_INLINE void load(const u8 *stage, int first_row, int first_column, int run) {
-    const int lane = lane_index();
-    const u8 *xs = stage + run_place(first_row + lane % 16, run + lane / 16);
-    const u8 *ws = stage + kBM * kDepth +
-                   run_place(first_column + lane % 8 + lane / 16 * 8, run + lane / 8 % 2);
-#pragma unroll
-    for (int i = 0; i < kDown; ++i) load_matrices(left[i], xs + i * 16 * kDepth);
-#pragma unroll
-    for (int j = 0; j < kAcross / 2; ++j) load_matrices(right[j], ws + j * 16 * kDepth);
-  }
-};
 
 HONE_GPU_KERNEL(main, threads, 1) {
   const Tile tile = tile_of_block(a.m, kBM, kBN, a.raster);
@@ -79,12 +60,12 @@ HONE_GPU_KERNEL(main, threads, 1) {
     }
   };
 
-#pragma unroll
+#pragma unroll 1
   for (int s = 0; s < kStages - 1; ++s)
 #pragma unroll
     for (int p = 0; p < kParts; ++p) fetch(p, s, shared + s * kStageBytes);
-  int used = 0, unused = kSharedBytes - kStageBytes;  // offsets of the stages read and filled next
-  Sum sum[kDown][kAcross][4] = {};
+  int used = 0, unused = kRing - kStageBytes;  // offsets of the stages read and filled next
+  Sums sums;
   Operands operands[2];
   if (left > 0) {
     wait_for_copies<kStages - 2>();
@@ -103,25 +84,9 @@ HONE_GPU_KERNEL(main, threads, 1) {
       }
       operands[(run / 2 + 1) % 2].load(shared + used, first_row, first_column, (run + 2) % kRuns);
       if (run / 2 < kParts) fetch(run / 2, kStages - 1, shared + unused);
-      const Operands &now = operands[run / 2 % 2];
-#pragma unroll
-      for (int i = 0; i < kDown; ++i)
-#pragma unroll
-        for (int j = 0; j < kAcross; ++j)
-          multiply_add(x_t{}, sum[i][j], now.left[i], now.right[j / 2][j % 2 * 2],
-                       now.right[j / 2][j % 2 * 2 + 1]);
+      sums.add(operands[run / 2 % 2]);
     }
   }
-  const int lane = lane_index();
-#pragma unroll
-  for (int i = 0; i < kDown; ++i)
-#pragma unroll
-    for (int j = 0; j < kAcross; ++j)
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        f32 value[2] = {static_cast<f32>(sum[i][j][2 * half]),
-                        static_cast<f32>(sum[i][j][2 * half + 1])};
-        put_sums(a, tile.row + first_row + i * 16 + lane / 4 + 8 * half,
-                 tile.column + first_column + j * 8 + lane % 4 * 2, value);
-      }
+  barrier();
+  sums.put(a, shared + wave_index() * Sums::kPiece, tile.row + first_row, tile.column + first_column);
 }

@@ -19,6 +19,9 @@ HONE_INLINE u32 shared_address(const void *p) {
   return static_cast<u32>(__cvta_generic_to_shared(p));
 }
 
+// What the lanes of a wave wrote to shared memory is seen by its other lanes after.
+HONE_INLINE void wave_barrier() { __syncwarp(); }
+
 // Four matrices of 8 rows of 16 bytes: lanes 8i .. 8i + 7 give the rows of matrix i. Of each, lane
 // l gets the four bytes from 4 * (l % 4) on of row l / 4.
 HONE_INLINE void load_matrices(u32 (&to)[4], const u8 *row) {
