@@ -40,7 +40,7 @@ Backend* find_backend(const std::string& name) {
   return nullptr;
 }
 
-std::unique_ptr<Device> open_device(const std::string& name) {
+DeviceName parse_device(const std::string& name) {
   const std::size_t colon = name.find(':');
   int index = 0;
   if (colon != std::string::npos) {
@@ -58,7 +58,12 @@ std::unique_ptr<Device> open_device(const std::string& name) {
     throw Error(Code::kNotFound, fmt::format("no backend for the device '{}'; there are: {}", name,
                                              fmt::join(known, " ")));
   }
-  return backend->open(index);
+  return {backend, index};
+}
+
+std::unique_ptr<Device> open_device(const std::string& name) {
+  const DeviceName parsed = parse_device(name);
+  return parsed.backend->open(parsed.index);
 }
 
 }  // namespace hone

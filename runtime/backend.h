@@ -139,7 +139,12 @@ struct RegisterBackend {
   explicit RegisterBackend(std::unique_ptr<Backend> backend);
 };
 
-// "cpu:0" -> backend and index; "cpu" means index 0. Throws Error(kUsage), Error(kNotFound).
+// "cpu:0"; "cpu" means index 0. Throws Error(kUsage), Error(kNotFound).
+struct DeviceName {
+  Backend* backend;
+  int index;
+};
+DeviceName parse_device(const std::string& name);
 std::unique_ptr<Device> open_device(const std::string& name);
 
 }  // namespace hone

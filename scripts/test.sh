@@ -16,7 +16,7 @@ scripts/check_includes.sh
 scripts/check_format.sh
 
 step "Release build"
-scripts/build.sh -DHONE_TESTS=ON -DHONE_UNITY_TESTS=ON
+scripts/build.sh -DHONE_TESTS=ON -DCMAKE_UNITY_BUILD=OFF -DHONE_UNITY_TESTS=ON
 step "Release tests"
 ctest --test-dir build --output-on-failure --no-tests=error --parallel "$(nproc)"
 

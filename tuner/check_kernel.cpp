@@ -113,32 +113,48 @@ std::string image_of(const std::filesystem::path& file, const std::string& text,
   throw Error(Code::kCompile, fmt::format("{}: the compiler made nothing of it", file.string()));
 }
 
+// Where the kernel runs, and for what its text is compiled.
+struct Selection {
+  Backend& backend;
+  int index;
+  std::optional<Target> target;  // nullopt: the device's
+};
+
+Selection select(const KernelCheck& check, const std::string& text) {
+  std::string wanted = check.target;
+  if (wanted.empty() && check.ptx) wanted = target_of(text, check.file);
+  if (wanted.empty() && check.device.empty()) wanted = "cuda/sm_80";
+  const DeviceName name = parse_device(!check.device.empty()        ? check.device
+                                       : wanted.starts_with("hip/") ? "hip"
+                                                                    : "cuda");
+  std::optional<Target> target;
+  if (!wanted.empty()) {
+    if (wanted.starts_with(name.backend->name() + "/"))
+      target = name.backend->target(wanted.substr(wanted.find('/') + 1));
+    if (!target || (check.ptx && target->backend == "hip"))
+      throw Error(Code::kUsage,
+                  fmt::format("--target '{}': kernels of your own run on cuda/sm_80 and the like, "
+                              "those in HIP on hip/gfx90a and the like",
+                              wanted));
+  }
+  if (check.device.empty()) name.backend->simulate(target->arch);
+  return {*name.backend, name.index, target};
+}
+
 }  // namespace
 
 int check_kernel(const KernelCheck& check) {
   const LaunchSpec spec = parse_launch(check.launch);
   const std::optional<std::string> text = read_file(check.file);
   if (!text) throw Error(Code::kNotFound, fmt::format("can't read {}", check.file.string()));
-  const std::string wanted = !check.target.empty() ? check.target
-                             : check.ptx           ? target_of(*text, check.file)
-                                                   : "cuda/sm_80";
-  const bool hip = wanted.starts_with("hip/");
-  Backend& backend = *find_backend(hip ? "hip" : "cuda");
-  const auto target = hip || wanted.starts_with("cuda/")
-                          ? backend.target(wanted.substr(wanted.find('/') + 1))
-                          : std::nullopt;
-  if (!target || (hip && check.ptx))
-    throw Error(Code::kUsage,
-                fmt::format("--target '{}': kernels of your own run on cuda/sm_80 and the like, "
-                            "those in HIP on hip/gfx90a and the like",
-                            wanted));
+  const Selection at = select(check, *text);
   // Before anything is compiled: the HIP text is compiled for what runs it.
-  const std::unique_ptr<Device> device =
-      open_device(check.device.empty() ? backend.simulate(target->arch) : check.device);
+  const std::unique_ptr<Device> device = at.backend.open(at.index);
+  const Target target = at.target ? *at.target : device->target();
   const bool simulated = device->identity().simulated();
-  const auto driver = hip ? load_hip_runtime() : load_cuda_driver();
+  const auto driver = target.backend == "hip" ? load_hip_runtime() : load_cuda_driver();
   const std::string image =
-      check.ptx ? *text : image_of(check.file, *text, spec.kernel, backend, *target, *driver);
+      check.ptx ? *text : image_of(check.file, *text, spec.kernel, at.backend, target, *driver);
 
   Random random(check.seed);
   KernelLaunch launch{spec.kernel, spec.grid, spec.block, spec.shared_bytes, {}};
@@ -154,7 +170,7 @@ int check_kernel(const KernelCheck& check) {
   device->counters();
   std::string reason;
   try {
-    launch_kernel(*driver, 0, image, launch);
+    launch_kernel(*driver, at.index, image, launch);
   } catch (const Error& error) {
     if (error.code() != Code::kDevice) throw;
     reason = error.what();
@@ -169,7 +185,7 @@ int check_kernel(const KernelCheck& check) {
     Json counted = Json::object();
     for (const auto& [name, value] : counters) counted[name] = value;
     print_json({{"kernel", spec.kernel},
-                {"target", target->text()},
+                {"target", target.text()},
                 {"ran_on", simulated ? "simulator" : "device"},
                 {"pass", reason.empty()},
                 {"reason", reason},

@@ -10,8 +10,8 @@ struct KernelCheck {
   std::filesystem::path file;
   bool ptx = false;    // else CUDA C++, compiled first
   std::string launch;  // see launch_spec.h
-  std::string target;  // cuda/sm_80; "" with PTX: what its text says
-  std::string device;  // not "": this one instead of a simulated one
+  std::string target;  // cuda/sm_80; "": the device's, or what PTX text says
+  std::string device;  // cuda:0, hip:0; "": a simulated one
   std::uint64_t seed = 1;
   bool json = false;
 };

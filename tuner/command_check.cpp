@@ -81,7 +81,7 @@ int run_check(const Words& words) {
     return check_kernel(
         {line.get<std::string>(ptx ? "ptx" : "source"), ptx, line.get<std::string>("launch"),
          line.has("target") ? line.get<std::string>("target") : "",
-         device.starts_with("cuda") ? device : "", line.get<std::uint64_t>("seed"), line.json()});
+         device.starts_with("cpu") ? "" : device, line.get<std::uint64_t>("seed"), line.json()});
   }
   const Catalog catalog = line.catalog();
   const std::vector<Task> tasks = tasks_of(line, catalog);

@@ -25,7 +25,7 @@ class CudaBackend final : public GpuBackend {
  private:
   GpuCode compile_code(const Source& source, const Target& target,
                        std::chrono::duration<double> limit) override {
-    RtcOutput made = run_rtc(find_rtc(kNvrtc), source.text, options(target), limit);
+    RtcOutput made = run_rtc(find_rtc(kNvrtc), source.text, nvrtc_options(target), limit);
     GpuCode code;
     code.code = std::move(made.code);
     code.ptx = std::move(made.ptx);

@@ -117,7 +117,7 @@ void GpuBackend::check(const Target& target) const {
 
 std::string GpuBackend::cache_key(const Hash& source, const Target& target) {
   std::string key = fmt::format("{}\n{}\n{}", source.text(), target.text(), toolchain());
-  for (const std::string& option : options(target)) key += "\n" + option;
+  for (const std::string& option : vendor_.options(target)) key += "\n" + option;
   return key;
 }
 

@@ -38,8 +38,6 @@ class GpuBackend : public Backend {
   };
   explicit GpuBackend(const Vendor& vendor) : vendor_(vendor) {}
 
-  std::vector<std::string> options(const Target& target) const { return vendor_.options(target); }
-
  private:
   // All of a GpuCode but its toolchain.
   virtual GpuCode compile_code(const Source& source, const Target& target,

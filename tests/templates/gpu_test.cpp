@@ -68,8 +68,8 @@ TEST(GpuTemplates, SpacesHoldLaunchableConfigsOnEveryArchitecture) {
 TEST(GpuTemplates, ServeEveryDefaultProblemOnEveryArchitecture) {
   for (const GpuArch& arch : gpu_archs()) {
     const Target target = gpu_target(arch, arch.units, arch.l2_bytes);
-    for (const char* name : {"gemm", "attention", "norm", "softmax"})
-      for (const std::string& text : catalog().op(name).problems.at("default")) {
+    for (const auto& [name, op] : catalog().ops())
+      for (const std::string& text : op.problems.at("default")) {
         const Values scope = scope_on(catalog().problem(text, true), target);
         const auto& variants = catalog().variants(name);
         EXPECT_TRUE(std::any_of(
