@@ -33,25 +33,6 @@ using Sum4 = decltype([] {
   else return f32x4{};
 }());
 
-// A tile in registers, on its way to shared memory.
-template <typename Runs>
-struct Carried {
-  Runs runs;
-  Words<16> value[Runs::kEach];
-
-  HONE_INLINE void start() {
-    runs.each(0, 1, [&](int e, const u8 *from, bool there) {
-      value[e] = there ? *reinterpret_cast<const Words<16> *>(from) : Words<16>{};
-    });
-    runs.next();
-  }
-  HONE_INLINE void finish(u8 *tile) const {
-    runs.each(0, 1, [&](int e, const u8 *, bool) {
-      *reinterpret_cast<Words<16> *>(runs.place(tile, e)) = value[e];
-    });
-  }
-};
-
 HONE_GPU_KERNEL(main, threads) {
   const Tile tile = tile_of_block(a.m, kBM, kBN, a.raster);
   const Part part = part_of(kSteps, block_y(), a.splits);

@@ -62,3 +62,22 @@ struct Runs {
 };
 using RunsOfX = Runs<kBM, false>;
 using RunsOfW = Runs<kBN, n % kBN == 0>;
+
+// The runs of a step in registers, on their way to shared memory.
+template <typename Runs>
+struct Carried {
+  Runs runs;
+  Words<16> value[Runs::kEach];
+
+  HONE_INLINE void start() {
+    runs.each(0, 1, [&](int e, const u8 *from, bool there) {
+      value[e] = there ? *reinterpret_cast<const Words<16> *>(from) : Words<16>{};
+    });
+    runs.next();
+  }
+  HONE_INLINE void finish(u8 *tile) const {
+    runs.each(0, 1, [&](int e, const u8 *, bool) {
+      *reinterpret_cast<Words<16> *>(runs.place(tile, e)) = value[e];
+    });
+  }
+};

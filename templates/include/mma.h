@@ -33,6 +33,7 @@ HONE_INLINE void load_matrices(u32 (&to)[4], const u8 *row) {
 
 // sum[16][8] += a[16][32 bytes] * b[8][32 bytes]^T. Lane l has rows l / 4 and l / 4 + 8 of the sum
 // (0 1 and 2 3), columns 2 * (l % 4) and the next.
+#if __CUDA_ARCH__ >= 800
 HONE_INLINE void multiply_add(f16, f32 (&sum)[4], const u32 (&a)[4], u32 b0, u32 b1) {
   asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
       "{%8, %9}, {%0, %1, %2, %3};"
@@ -51,6 +52,29 @@ HONE_INLINE void multiply_add(i8, i32 (&sum)[4], const u32 (&a)[4], u32 b0, u32 
       : "+r"(sum[0]), "+r"(sum[1]), "+r"(sum[2]), "+r"(sum[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
+#else
+HONE_INLINE void multiply_half(f32 (&sum)[4], u32 a0, u32 a1, u32 b) {
+  asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, "
+      "{%0, %1, %2, %3};"
+      : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
+      : "r"(a0), "r"(a1), "r"(b));
+}
+HONE_INLINE void multiply_add(f16, f32 (&sum)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+  multiply_half(sum, a[0], a[1], b0);
+  multiply_half(sum, a[2], a[3], b1);
+}
+HONE_INLINE void multiply_quarter(i32 &low, i32 &high, u32 a, u32 b) {
+  asm("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32 {%0, %1}, {%2}, {%3}, {%0, %1};"
+      : "+r"(low), "+r"(high)
+      : "r"(a), "r"(b));
+}
+HONE_INLINE void multiply_add(i8, i32 (&sum)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+  multiply_quarter(sum[0], sum[1], a[0], b0);
+  multiply_quarter(sum[2], sum[3], a[1], b0);
+  multiply_quarter(sum[0], sum[1], a[2], b1);
+  multiply_quarter(sum[2], sum[3], a[3], b1);
+}
+#endif
 
 // 16 bytes from global to shared memory behind the thread's back, zeros if not `there`. Copies
 // count by groups: commit_copies() ends one, wait_for_copies<n>() waits until at most the n newest
