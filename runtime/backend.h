@@ -114,6 +114,11 @@ class Backend {
   virtual std::string simulate(const std::string& arch);
   virtual std::optional<Target> target(
       const std::string& arch) = 0;  // nullopt: unknown architecture
+  // Architectures that can be built for with no device of theirs here, and a product of each.
+  struct KnownArch {
+    std::string arch, product;
+  };
+  virtual std::vector<KnownArch> known_archs() const { return {}; }
   // Needs no device. Compilers run as child processes. Throws Error(kCompile) with the compiler's
   // log; the limit covers hangs. The result is kept in a cache on disk (runtime/cache.h), where the
   // next call finds it.

@@ -1,6 +1,8 @@
 // hone devices: what is there, and what it can do at most.
 #include <fmt/format.h>
 
+#include <set>
+
 #include "codegen/error.h"
 #include "tuner/command.h"
 #include "tuner/report.h"
@@ -28,13 +30,33 @@ void print_ceilings(const Ceilings& ceilings) {
   table.print(stdout);
 }
 
+// What hone build and hone check --target take though no device of it is here.
+void print_targets(Backend& backend, const std::set<std::string>& present, bool json) {
+  std::string names;
+  for (const Backend::KnownArch& known : backend.known_archs()) {
+    if (present.contains(known.arch)) continue;
+    if (json)
+      print_json({{"target", backend.name() + "/" + known.arch},
+                  {"device", nullptr},
+                  {"backend", backend.name()},
+                  {"arch", known.arch},
+                  {"name", known.product}});
+    names += fmt::format("  {:<16}{}\n", backend.name() + "/" + known.arch, known.product);
+  }
+  if (!json && !names.empty())
+    fmt::print("{} targets without a device here (hone build, hone check --target):\n{}",
+               backend.name(), names);
+}
+
 int run_devices(const Words& words) {
-  CommandLine line("hone devices [--measure] [--db FILE] [--json]",
-                   "Lists the devices of this machine, with their ceilings when the database knows "
-                   "them. --measure\n"
-                   "measures them now and stores them: memory and cache speeds (GB/s), fused "
-                   "multiply-add peaks (GFLOP/s),\n"
-                   "and the time of an empty launch (ns).");
+  CommandLine line(
+      "hone devices [--measure] [--db FILE] [--json]",
+      "Lists the devices of this machine, with their ceilings when the database knows "
+      "them, and the\n"
+      "targets that kernels can be built and checked for without a device. --measure "
+      "measures the devices now\nand stores what it finds: memory and cache speeds (GB/s), fused "
+      "multiply-add peaks (GFLOP/s),\n"
+      "and the time of an empty launch (ns).");
   line.add_database();
   line.add()("measure", "measure the ceilings and store them");
   line.add()("budget", po::value<std::string>()->value_name("TIME")->default_value("10s"),
@@ -60,8 +82,10 @@ int run_devices(const Words& words) {
   int found = 0;
   for (Backend* backend : backends()) {
     const std::vector<DeviceIdentity> devices = backend->devices(&missing);
+    std::set<std::string> present;
     for (std::size_t i = 0; i < devices.size(); ++i, ++found) {
       const DeviceIdentity& device = devices[i];
+      present.insert(device.arch);
       Ceilings ceilings;
       if (measure) {
         ceilings = backend->open(static_cast<int>(i))
@@ -95,6 +119,7 @@ int run_devices(const Words& words) {
       else
         print_ceilings(ceilings);
     }
+    if (!measure) print_targets(*backend, present, line.json());
   }
   for (const std::string& what : missing) fmt::print(stderr, "{}\n", what);
   return found > 0 ? 0 : 1;

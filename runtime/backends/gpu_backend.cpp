@@ -67,6 +67,14 @@ std::optional<Target> GpuBackend::target(const std::string& text) {
   return gpu_target(*arch, arch->units, arch->l2_bytes);
 }
 
+std::vector<Backend::KnownArch> GpuBackend::known_archs() const {
+  std::vector<KnownArch> known;
+  for (const GpuArch& arch : gpu_archs())
+    if (arch.backend == std::string_view(vendor_.backend))
+      known.push_back({arch.name, arch.product});
+  return known;
+}
+
 Binary GpuBackend::compile(const Source& source, const Target& target,
                            std::chrono::duration<double> limit) {
   check(target);
@@ -109,8 +117,7 @@ void GpuBackend::check(const Target& target) const {
   if (target.backend == vendor_.backend && find_gpu_arch(vendor_.backend, target.arch) != nullptr)
     return;
   std::string known;
-  for (const GpuArch& arch : gpu_archs())
-    if (arch.backend == std::string_view(vendor_.backend)) known += fmt::format(" {}", arch.name);
+  for (const KnownArch& other : known_archs()) known += " " + other.arch;
   throw Error(Code::kUnsupported, fmt::format("the {} backend does not know {}; it knows:{}",
                                               vendor_.backend, target.text(), known));
 }

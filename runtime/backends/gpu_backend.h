@@ -20,6 +20,7 @@ class GpuBackend : public Backend {
   std::unique_ptr<Device> open(int index) override;
   std::string simulate(const std::string& arch) override;
   std::optional<Target> target(const std::string& arch) override;
+  std::vector<KnownArch> known_archs() const override;
   Binary compile(const Source& source, const Target& target,
                  std::chrono::duration<double> limit) override;
   std::optional<Binary> cached(const Hash& source, const Target& target) override;
