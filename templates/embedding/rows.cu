@@ -6,7 +6,7 @@
 //! param    vec 1 2 4 8                         // columns in one access
 //! param    each 1 2 4                          // vectors of a thread, a block's width apart
 //! require  threads <= max_threads && threads % wave == 0
-//! require  cols % vec == 0 && size(y, vec) <= 32
+//! require  cols % vec == 0 && size(y, vec) <= 16
 //! require  each == 1 || threads * vec * (each / 2) < cols
 //! launch   main tokens ceil_div(cols, threads * vec * each) 1 threads
 //! start    threads=128,vec=cols%4==0?4:1,each=1

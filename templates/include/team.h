@@ -2,10 +2,9 @@
 // block, of which a block of `threads` has several. Thread t of the team has the columns
 // (j * team + t) * vec + i, j < kEach, i < vec.
 #pragma once
-#include "numeric_gpu.h"
+#include "team_reduce.h"
 
-constexpr int kTeam = static_cast<int>(team), kVec = static_cast<int>(vec);
-constexpr int kThreads = static_cast<int>(threads), kTeams = kThreads / kTeam;
+constexpr int kVec = static_cast<int>(vec), kTeams = kThreads / kTeam;
 constexpr int kStep = kTeam * kVec;  // columns that a team takes at once
 constexpr int kEach = static_cast<int>(ceil_div(cols, kStep));
 constexpr bool kInRegisters = keep == word::own;
@@ -50,22 +49,4 @@ HONE_INLINE void for_columns(bool live, F f) {
   } else {
     for (int j = 0; live && first + j * kStep < cols; ++j) f(j, first + j * kStep);
   }
-}
-
-// The team's values joined; every thread of the block must take part. `use` numbers the calls of a
-// kernel: each has memory of its own, so that one barrier a call is enough.
-template <int use, typename F>
-HONE_INLINE f32 reduce_team(f32 value, F join) {
-  value = reduce_lanes<smaller(kTeam, kWave)>(value, join);
-  if constexpr (kTeam > kWave) {
-    constexpr int waves = larger(kTeam / kWave, 1);
-    __shared__ f32 partial[kThreads / kWave];
-    if (lane_index() == 0) partial[wave_index()] = value;
-    barrier();
-    const f32 *mine = partial + wave_index() / waves * waves;
-    value = mine[0];
-#pragma unroll
-    for (int i = 1; i < waves; ++i) value = join(value, mine[i]);
-  }
-  return value;
 }

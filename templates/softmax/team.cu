@@ -19,65 +19,36 @@
 //! launch   main ceil_div(rows, threads / team) 1 1 threads shared kept_bytes
 //! start    team=cols<=64?8:cols<=1024?32:256,threads=256,vec=cols%4==0?4:1,\
 //!          keep=cols<=8192?own:none,passes=3
+#include "softmax_gpu.h"
 #include "team.h"
-
-constexpr f32 kLog2e = 1.44269504f;
-
-// Of no score at all or -infinity only: a finite stand-in, so that exponentials are 0 and not NaN.
-HONE_INLINE f32 finite_floor(f32 largest) { return largest == -kInfinity ? 0.0f : largest; }
-// What a sum relative to `from` is multiplied with to be one relative to `to`.
-HONE_INLINE f32 shrink(f32 from, f32 to) {
-  return from == -kInfinity ? 0.0f : exp2f((from - to) * kLog2e);
-}
-// NaN never wins.
-HONE_INLINE f32 largest_of(f32 p, f32 q) { return q > p ? q : p; }
 
 HONE_GPU_KERNEL(main, threads) {
   const i64 row = block_x() * kTeams + thread_index() / kTeam;
   const bool live = row < a.rows;
   const i64 start = row * cols;
-  i64 seen = cols;  // columns
-  if constexpr (causal == word::yes) {
-    const i64 q = a.rows / heads;
-    seen = cols - q + row % q + 1;
-  }
+  const i64 seen = columns_seen(a, row);
   Wait wait;
   const auto compute = [&](i64 column, f32(&score)[kVec]) {
-    load_vector(score, a.x + start + column);
-    f32 other[kVec];
-    if constexpr (mask == word::row) load_vector(other, a.m + column);
-    if constexpr (mask == word::full) load_vector(other, a.m + start + column);
-#pragma unroll
-    for (int i = 0; i < kVec; ++i) {
-      score[i] *= a.scale;
-      if constexpr (softcap == word::yes) score[i] = a.cap * tanhf(score[i] / a.cap);
-      if constexpr (mask != word::none) score[i] += other[i];
-      if (causal == word::yes && column + i >= seen) score[i] = -kInfinity;
-    }
+    load_scores(score, a, start, column, seen);
   };
   const auto score_at = [&](int j, i64 column, f32(&score)[kVec]) {
     wait.get(j, score, [&](f32(&again)[kVec]) { compute(column, again); });
   };
 
-  f32 largest = -kInfinity, sum = 0;
+  Part mine;
   for_columns(live, [&](int j, i64 column) {
     f32 score[kVec];
     compute(column, score);
     wait.put(j, score);
-    f32 top = largest;
-#pragma unroll
-    for (int i = 0; i < kVec; ++i) top = largest_of(top, score[i]);
-    if constexpr (passes == 2) {
-      sum *= shrink(largest, top);
-#pragma unroll
-      for (int i = 0; i < kVec; ++i) sum += exp2f((score[i] - finite_floor(top)) * kLog2e);
-    }
-    largest = top;
+    if constexpr (passes == 2)
+      mine.add(score);
+    else
+      mine.raise(score);
   });
-  const f32 mine = largest;
-  largest = reduce_team<0>(largest, largest_of);
+  const f32 largest = reduce_team<0>(mine.largest, largest_of);
+  f32 sum = 0;
   if constexpr (passes == 2) {
-    sum *= shrink(mine, largest);
+    sum = mine.sum * shrink(mine.largest, largest);
   } else {
     for_columns(live, [&](int j, i64 column) {
       f32 score[kVec];
