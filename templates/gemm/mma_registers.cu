@@ -13,9 +13,11 @@
 //! launch_param splits 1 2 4 8 16               // of k
 //! let          threads = WM * WN * 32
 //! let          shared_bytes = max(2 * (BM + BN) * depth, WM * BN * 64)
+//! let          wanted = BM * BN / threads + 8 * (BM / (16 * WM) + BN / (16 * WN)) + \
+//!              (BM + BN) * depth / threads / 4  // registers
 //! require      BM % (16 * WM) == 0 && BN % (16 * WN) == 0
-//! require      threads >= 64 && BM * BN >= 8 * threads
-//! require      BM * BN <= min(128 * threads, registers / 2) && (BM + BN) * depth <= 128 * threads
+//! require      threads >= 64 && BM * BN >= 8 * threads && (BM + BN) * depth <= 128 * threads
+//! require      wanted <= 224 && (wanted + 40) * threads <= registers
 //! require      shared_bytes <= max_shared
 //! require      BM == 16 || BM < 2 * m
 //! require      splits == 1 || splits * depth * 4 <= k * size(x, 1)
