@@ -1,0 +1,118 @@
+// What the compiled code of the matrix variants holds, where NVRTC is installed: the instructions
+// that they promise, and inner loops like those of the vendor's own kernels.
+#include <gtest/gtest.h>
+
+#include <chrono>
+
+#include "codegen/error.h"
+#include "runtime/backends/gpu_code.h"
+#include "runtime/backends/rtc.h"
+#include "runtime/machine_code.h"
+#include "tests/templates/support/prover.h"
+
+namespace hone::prove {
+namespace {
+
+constexpr std::chrono::seconds kCompileLimit{120};
+
+struct Promise {
+  const char* target;
+  const char* variant;
+  const char* problem;
+  const char* config;             // what differs from the start config
+  std::vector<const char*> text;  // in the PTX
+  double least_share;             // matrix instructions of the loop's
+  // A matrix instruction; those of sm_75 do half the work of the others, or a quarter.
+  double most_stall;  // issue cycles over the tensor pipe's
+  double most_matrix_loads, most_copies;
+};
+
+GpuCode compiled(const Promise& promise) {
+  const auto backend = find_backend("cuda");
+  const Target target = *backend->target(promise.target);
+  const Problem problem = catalog().problem(promise.problem, true);
+  const Template* variant = catalog().variant(problem.op, promise.variant);
+  const Values scope = scope_on(problem, target);
+  EXPECT_TRUE(variant->serves_problem(scope, "cuda"));
+  const Space space(*variant, scope);
+  Config config = space.start();
+  config.merge(Values::parse(promise.config));
+  EXPECT_TRUE(space.contains(config)) << config.text();
+  const Source source = render(catalog(), *variant, problem, config, target);
+  return unpack_gpu_code(backend->compile(source, target, kCompileLimit).code);
+}
+
+void expect_kept(const std::vector<Promise>& promises) {
+  try {
+    find_rtc("nvrtc");
+  } catch (const Error& error) {
+    GTEST_SKIP() << error.what();
+  }
+  for (const Promise& promise : promises) {
+    SCOPED_TRACE(std::string(promise.target) + " " + promise.variant + " " + promise.problem + " " +
+                 promise.config);
+    const GpuCode code = compiled(promise);
+    for (const EntryResources& entry : code.entries) EXPECT_EQ(entry.spill_bytes, 0) << entry.entry;
+    for (const char* text : promise.text) EXPECT_NE(code.ptx.find(text), std::string::npos) << text;
+    const std::optional<MachineCode> machine = parse_cubin(code.code);
+    ASSERT_TRUE(machine);
+    const auto loop = hottest_loop(*machine->kernel("hone_main"), machine->sm);
+    ASSERT_TRUE(loop);
+    const double matrix = loop->tensor + loop->warpgroup;
+    ASSERT_GT(matrix, 0);
+    EXPECT_GE(matrix / loop->instructions, promise.least_share);
+    EXPECT_LE(loop->stall_cycles / loop->floor_cycles, promise.most_stall);
+    EXPECT_LE(loop->matrix_loads / matrix, promise.most_matrix_loads);
+    EXPECT_LE(loop->copies / matrix, promise.most_copies);
+  }
+}
+
+const char* const kHalf = "gemm:m=4096,n=4096,k=4096,x=f16,w=f16,y=f16";
+const char* const kBrain = "gemm:m=4096,n=4096,k=4096,x=bf16,w=bf16";
+const char* const kBytes = "gemm:m=4096,n=4096,k=4096,x=s8,w=s8";
+const char* const kLoads = "ldmatrix.sync.aligned.m8n8.x4.shared.b16";
+const char* const kCopies = "cp.async.cg.shared.global [";
+const char* const kHalfStep = "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32";
+const char* const kBrainStep = "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32";
+const char* const kByteStep = "mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32";
+
+TEST(MatrixCode, GemmLoopsAreOfTheVendorsClassOnAnA100) {
+  const char* const large = "BM=128,BN=128,depth=64,WM=2,WN=2,stages=4";
+  const std::vector<const char*> half = {kLoads, kCopies, kHalfStep};
+  expect_kept({
+      {"sm_80", "mma.cu", kHalf, large, half, 0.5, 1.02, 0.25, 0.125},
+      {"sm_80", "mma.cu", kBrain, large, {kLoads, kCopies, kBrainStep}, 0.5, 1.02, 0.25, 0.125},
+      {"sm_80", "mma.cu", kBytes, large, {kLoads, kCopies, kByteStep}, 0.5, 1.02, 0.25, 0.125},
+      {"sm_80", "mma.cu", kHalf, "BM=128,BN=256,depth=128,WM=2,WN=4,stages=3", half, 0.55, 1.02,
+       0.25, 0.094},
+      {"sm_80", "mma.cu", kHalf, "BM=128,BN=64,depth=128,WM=2,WN=2,stages=4", half, 0.4, 1.1, 0.375,
+       0.1875},
+      {"sm_80", "mma.cu", kHalf, "BM=64,BN=64,depth=128,WM=2,WN=2,stages=4", half, 0.24, 1.15, 0.5,
+       0.25},
+  });
+}
+
+TEST(MatrixCode, GemmLoopsAreOfTheVendorsClassOnTuring) {
+  const char* const large = "BM=128,BN=128,depth=64,WM=2,WN=2";
+  expect_kept({{"sm_75",
+                "mma_registers.cu",
+                kHalf,
+                large,
+                {kLoads, "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32"},
+                0.6,
+                1.1,
+                0.125,
+                0},
+               {"sm_75",
+                "mma_registers.cu",
+                kBytes,
+                large,
+                {kLoads, "mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32"},
+                0.6,
+                1.1,
+                0.0625,
+                0}});
+}
+
+}  // namespace
+}  // namespace hone::prove
