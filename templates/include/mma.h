@@ -31,6 +31,15 @@ HONE_INLINE void load_matrices(u32 (&to)[4], const u8 *row) {
                : "memory");
 }
 
+// The same of 16-bit elements, each matrix transposed: lane l gets elements l / 4 of rows
+// 2 * (l % 4) and the next.
+HONE_INLINE void load_matrices_transposed(u32 (&to)[4], const u8 *row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(shared_address(row))
+               : "memory");
+}
+
 // sum[16][8] += a[16][32 bytes] * b[8][32 bytes]^T. Lane l has rows l / 4 and l / 4 + 8 of the sum
 // (0 1 and 2 3), columns 2 * (l % 4) and the next.
 #if __CUDA_ARCH__ >= 800
@@ -97,9 +106,9 @@ typedef i32 i32x4 __attribute__((vector_size(16)));
 typedef i16 i16x2 __attribute__((vector_size(4)));
 typedef i16 i16x4 __attribute__((vector_size(8)));
 
-// One matrix instruction for f32, bf16 and s8: sum[16][16] += a[16][K] * b[16][K]^T, where lane l of
-// 64 holds elements K / 4 * (l / 16) and on of row l % 16 of a and b, and gets row l % 16 of b, rows
-// 4 * (l / 16) + i of a in sum[i].
+// One matrix instruction for f32, bf16 and s8: sum[16][16] += a[16][K] * b[16][K]^T, where lane l
+// of 64 holds elements K / 4 * (l / 16) and on of row l % 16 of a and b, and gets row l % 16 of b,
+// rows 4 * (l / 16) + i of a in sum[i].
 HONE_INLINE void matrix_step(f32x4 &sum, f32 a, f32 b) {
   sum = __builtin_amdgcn_mfma_f32_16x16x4f32(a, b, sum, 0, 0, 0);
 }

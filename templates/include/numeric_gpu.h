@@ -55,6 +55,25 @@ HONE_INLINE T from_f32(f32 value) {
     return to_bf16(value);
 }
 
+// Two neighbouring elements of 16 bits, the first in the low half.
+template <typename T>
+struct Two {
+  T element[2];
+};
+template <typename T>
+HONE_INLINE u32 to_pair(T, f32 low, f32 high) {
+#if HONE_CUDA && __CUDA_ARCH__ >= 800
+  u32 pair;
+  if constexpr (kSame<T, f16>)
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  else
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
+#else
+  return __builtin_bit_cast(u32, Two<T>{{from_f32<T>(low), from_f32<T>(high)}});
+#endif
+}
+
 // One access of `bytes` bytes, aligned to as many.
 template <int bytes>
 struct Words;

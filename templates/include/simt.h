@@ -1,6 +1,6 @@
-// One spelling of what a GPU thread can say, for CUDA and HIP (and a host that plays HIP's threads).
-// What only one vendor has (mma, cp.async) lies in mma.h. Lanes are those of a wave: 32 or 64
-// threads.
+// One spelling of what a GPU thread can say, for CUDA and HIP (and a host that plays HIP's
+// threads). What only one vendor has (mma, cp.async) lies in mma.h. Lanes are those of a wave: 32
+// or 64 threads.
 #pragma once
 
 #if defined(__CUDACC__)
@@ -26,8 +26,10 @@
 constexpr int kWave = static_cast<int>(wave);
 
 // barrier(): every thread of the block; what was written to shared and global memory before is seen
-// after. shuffle(): the value of that lane; all lanes take part. dynamic_shared(): the bytes of the
-// launch line, aligned to 128.
+// after. shuffle(): the value of that lane; all lanes take part. any_lane(): whether it is true for
+// any lane of the wave; barrier_or<threads>(): for any thread of
+// the block, and a barrier. dynamic_shared():
+// the bytes of the launch line, aligned to 128.
 #if HONE_CUDA
 HONE_INLINE int thread_index() { return static_cast<int>(threadIdx.x); }
 HONE_INLINE i64 block_x() { return blockIdx.x; }
@@ -37,6 +39,11 @@ HONE_INLINE void barrier() { __syncthreads(); }
 HONE_INLINE f32 shuffle(f32 value, int lane) { return __shfl_sync(0xffffffffu, value, lane); }
 HONE_INLINE f32 shuffle_xor(f32 value, int mask) {
   return __shfl_xor_sync(0xffffffffu, value, mask);
+}
+HONE_INLINE bool any_lane(bool value) { return __any_sync(0xffffffffu, value); }
+template <int threads>
+HONE_INLINE bool barrier_or(bool value) {
+  return __syncthreads_or(value);
 }
 #else
 HONE_INLINE int thread_index() { return static_cast<int>(__builtin_amdgcn_workitem_id_x()); }
@@ -49,11 +56,25 @@ HONE_INLINE void barrier() {
   __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "workgroup");
 }
 HONE_INLINE f32 shuffle(f32 value, int lane) {
-  return __builtin_bit_cast(
-      f32, __builtin_amdgcn_ds_bpermute(4 * lane, __builtin_bit_cast(i32, value)));
+  return __builtin_bit_cast(f32,
+                            __builtin_amdgcn_ds_bpermute(4 * lane, __builtin_bit_cast(i32, value)));
 }
 HONE_INLINE f32 shuffle_xor(f32 value, int mask) {
   return shuffle(value, thread_index() % kWave ^ mask);
+}
+HONE_INLINE bool any_lane(bool value) {
+  return __builtin_amdgcn_uicmp(static_cast<u32>(value), 0u, 33) != 0;  // 33: LLVM's unequal
+}
+template <int threads>
+HONE_INLINE bool barrier_or(bool value) {
+  __shared__ bool votes[threads / kWave];
+  const bool vote = any_lane(value);
+  if (thread_index() % kWave == 0) votes[thread_index() / kWave] = vote;
+  barrier();
+  bool any = false;
+  for (int i = 0; i < threads / kWave; ++i) any = any || votes[i];
+  barrier();
+  return any;
 }
 #endif
 

@@ -346,6 +346,12 @@ HONE_SIMT_CALL static unsigned long __builtin_amdgcn_ballot_w64(bool value) {
 HONE_SIMT_CALL static unsigned __builtin_amdgcn_ballot_w32(bool value) {
   return static_cast<unsigned>(hone_simt_ballot(value, HONE_SIMT_SITE));
 }
+// The lanes for which `a` compares with `b`; 33 is LLVM's unequal, the one that ballots are made
+// of.
+HONE_SIMT_CALL static unsigned long __builtin_amdgcn_uicmp(unsigned a, unsigned b, int comparison) {
+  if (comparison != 33) __builtin_trap();
+  return hone_simt_ballot(a != b, HONE_SIMT_SITE);
+}
 HONE_SIMT_CALL static unsigned long __ballot(int value) {
   return hone_simt_ballot(value != 0, HONE_SIMT_SITE);
 }
