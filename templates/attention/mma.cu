@@ -92,7 +92,7 @@ HONE_INLINE void bring_queries(const Args &a, const Task &task, f32 sign, u8 *to
     for (int i = 0; i < 8; ++i) left[i] *= sign;
 #pragma unroll
     for (int part = 0; part < kParts; ++part) {
-      store_vector(reinterpret_cast<k_t *>(to + (part * kRows + r) * kLine + run * 16), left);
+      store_shared(reinterpret_cast<k_t *>(to + (part * kRows + r) * kLine + run * 16), left);
 #pragma unroll
       for (int i = 0; i < 8; ++i) left[i] -= to_f32(from_f32<k_t>(left[i]));
     }
@@ -344,9 +344,9 @@ HONE_GPU_KERNEL(main, threads) {
         f32 *to = meeting.out(part_of_keys, r) + lane % 4 * 2;
 #pragma unroll
         for (int n = 0; n < kAcross; ++n)
-          store_vector(to + n * 8, {strip[t].out[n][2 * half], strip[t].out[n][2 * half + 1]});
+          store_shared(to + n * 8, {strip[t].out[n][2 * half], strip[t].out[n][2 * half + 1]});
         if (lane % 4 == 0)
-          store_vector(
+          store_shared(
               meeting.ends(part_of_keys, r),
               {fixed ? a.phi * kLog2e : strip[t].maximum[half] * factor, strip[t].sum[2 * half]});
       }

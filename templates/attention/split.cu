@@ -147,13 +147,24 @@ HONE_GPU_KERNEL(main, threads) {
       sum[r] = join(sum[r]);
 #pragma unroll
       for (int i = 0; i < kShare; ++i) out[r][i] = join(out[r][i]);
+      // Every other four lanes begin with the second half of their vectors, so that the banks of
+      // eight lanes differ.
+      constexpr int kPiece = smaller(kVec, 4);
+      const int turn = kVec == 8 ? lane_index() / 4 % 2 : 0;
       if (lane_index() < kTeam)
         for_vectors([&](int j, int element) {
 #pragma unroll
-          for (int i = 0; i < kVec; ++i)
-            meeting.out(wave_index(), r)[element + i] = out[r][j * kVec + i];
+          for (int piece = 0; piece < kVec / kPiece; ++piece) {
+            f32 some[kPiece];
+#pragma unroll
+            for (int i = 0; i < kPiece; ++i) {
+              const int at = j * kVec + piece * kPiece + i;
+              some[i] = turn == 0 ? out[r][at] : out[r][kVec == 8 ? at ^ 4 : at];
+            }
+            store_shared(meeting.out(wave_index(), r) + element + (piece ^ turn) * kPiece, some);
+          }
         });
-      if (lane_index() == 0) store_vector(meeting.ends(wave_index(), r), {most, sum[r]});
+      if (lane_index() == 0) store_shared(meeting.ends(wave_index(), r), {most, sum[r]});
     }
     barrier();
     if (!fixed || meeting.safe(task, 0x1p-40f, 0x1p40f)) break;

@@ -81,9 +81,7 @@ HONE_INLINE f32 power_of_two(f32 x) {
 // Of no score at all or -infinity only: a finite stand-in, so that probabilities are 0 and not NaN.
 HONE_INLINE f32 finite_floor(f32 maximum) { return maximum == -kInfinity ? 0.0f : maximum; }
 // What sums and outputs relative to the maximum `from` are multiplied with to be relative to `to`.
-HONE_INLINE f32 shrink(f32 from, f32 to) {
-  return power_of_two(from - finite_floor(to));
-}
+HONE_INLINE f32 shrink(f32 from, f32 to) { return power_of_two(from - finite_floor(to)); }
 // NaN never wins.
 HONE_INLINE f32 largest_of(f32 p, f32 q) { return fmaxf(p, q); }
 
@@ -143,9 +141,7 @@ struct Splits {
     ends = out + a.batch * a.q * heads * a.splits * d;
   }
 };
-constexpr int kOutVector =  // elements of one access to out, a power of two that divides d
-    smaller(16 / static_cast<int>(sizeof(out_t)), kD & -kD);
-constexpr int kSumVector = smaller(4, kD & -kD);
+constexpr int kSumVector = smaller(4, kD & -kD);  // of out and sums in one access
 
 // Where the `parts` of a block's rows that different waves made meet in shared memory: sums of out
 // [part][row][pitch], then [part][row] maximum and sum.
@@ -174,45 +170,36 @@ struct Meeting {
     }
     return !barrier_or<static_cast<int>(threads)>(!all_safe);
   }
-  template <int count>
-  HONE_INLINE void finish(const Args &a, const Task &task, bool last) const {
-    for (int at = thread_index() * count; at < rows * kD; at += static_cast<int>(threads) * count) {
+  HONE_INLINE void finish(const Args &a, const Task &task) const {
+    constexpr int kStep = static_cast<int>(threads) * kSumVector;
+    for (int at = thread_index() * kSumVector; at < rows * kD; at += kStep) {
       const int r = at / kD, element = at % kD;
       if (!task.has(r)) break;
       const f32 most = maximum(r);
-      f32 total = 0, value[count] = {};
+      f32 total = 0, value[kSumVector] = {};
 #pragma unroll
       for (int part = 0; part < parts; ++part) {
         const f32 factor = shrink(ends(part, r)[0], most);
         total += ends(part, r)[1] * factor;
-        f32 some[count];
+        f32 some[kSumVector];
         load_vector(some, out(part, r) + element);
 #pragma unroll
-        for (int i = 0; i < count; ++i) value[i] += some[i] * factor;
+        for (int i = 0; i < kSumVector; ++i) value[i] += some[i] * factor;
       }
       const i64 row = task.row(r);
-      if (last) {
+      if (a.splits == 1) {
         const Span seen = task.span(r);
         const f32 inverse = 1.0f / total;
 #pragma unroll
-        for (int i = 0; i < count; ++i) value[i] = seen.low < seen.high ? value[i] * inverse : 0.0f;
+        for (int i = 0; i < kSumVector; ++i)
+          value[i] = seen.low < seen.high ? value[i] * inverse : 0.0f;
         store_vector(a.out + row * d + element, value);
       } else {
         const Splits to(a);
         store_vector(to.out + (row * a.splits + task.split) * d + element, value);
-        if (element == 0) {
-          f32 *end = to.ends + (row * a.splits + task.split) * 2;
-          end[0] = most;
-          end[1] = total;
-        }
+        if (element == 0) store_vector(to.ends + (row * a.splits + task.split) * 2, {most, total});
       }
     }
-  }
-  HONE_INLINE void finish(const Args &a, const Task &task) const {
-    if (a.splits == 1)
-      finish<kOutVector>(a, task, true);
-    else
-      finish<kSumVector>(a, task, false);
   }
 };
 

@@ -137,11 +137,19 @@ HONE_INLINE void load_vector(f32 (&to)[count], const T *p) {
     struct Elements {
       T element[count];
     };
-    const auto elements =
-        __builtin_bit_cast(Elements, *reinterpret_cast<const Words<bytes> *>(p));
+    const auto elements = __builtin_bit_cast(Elements, *reinterpret_cast<const Words<bytes> *>(p));
 #pragma unroll
     for (int i = 0; i < count; ++i) to[i] = to_f32(elements.element[i]);
   }
+}
+template <typename T, int count>
+HONE_INLINE auto words_of(const f32 (&from)[count]) {
+  struct Elements {
+    T element[count];
+  } elements;
+#pragma unroll
+  for (int i = 0; i < count; ++i) elements.element[i] = from_f32<T>(from[i]);
+  return __builtin_bit_cast(Words<count *static_cast<int>(sizeof(T))>, elements);
 }
 template <int count, typename T>
 HONE_INLINE void store_vector(T *p, const f32 (&from)[count]) {
@@ -156,13 +164,13 @@ HONE_INLINE void store_vector(T *p, const f32 (&from)[count]) {
       store_vector(p + part * each, some);
     }
   } else {
-    struct Elements {
-      T element[count];
-    } elements;
-#pragma unroll
-    for (int i = 0; i < count; ++i) elements.element[i] = from_f32<T>(from[i]);
-    store_words(p, __builtin_bit_cast(Words<bytes>, elements));
+    store_words(p, words_of<T>(from));
   }
+}
+// The same to shared memory; up to 16 bytes.
+template <int count, typename T>
+HONE_INLINE void store_shared(T *p, const f32 (&from)[count]) {
+  *reinterpret_cast<Words<count *static_cast<int>(sizeof(T))> *>(p) = words_of<T>(from);
 }
 
 // `count` neighbours from element `at` on, which count divides; block formats too.
