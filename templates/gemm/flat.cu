@@ -42,11 +42,9 @@ HONE_GPU_KERNEL(main, threads) {
     offset = offset + kStageBytes == kStages * kStageBytes ? 0 : offset + kStageBytes;
   };
   const auto fetch = [&](int step) {
-    if (step < part.end) {
-      ws.copy(shared + filled, step);
-      xs.copy(shared + filled + kBN * kDepth, step);
-    }
-    commit_copies();  // empty groups keep the count
+    ws.copy(shared + filled, step, step < part.end);
+    xs.copy(shared + filled + kBN * kDepth, step, step < part.end);
+    commit_copies();
     next_stage(filled);
   };
 #pragma unroll

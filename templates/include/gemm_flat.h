@@ -10,13 +10,17 @@ constexpr int kRun = 16;  // bytes that a lane copies, and of a row of a matrix
 using Sum = SumOf<x_t>::type;
 
 // Where a run of a row lies in a tile with rows of `bytes` bytes. Runs change places within their
-// 128 bytes, so that the same run of eight rows, `apart` from one another, lies in all banks.
+// 128 bytes, so that what eight lanes read lies in all banks: the same run of eight rows `apart`
+// from one another, or (apart = 0) four runs of two neighbouring rows.
 constexpr int kLine = 128;
 template <int bytes, int apart>
 HONE_INLINE int place_of_run(int row, int run) {
   constexpr int runs = kLine / kRun, others = smaller(runs, runs * apart * bytes / kLine);
   const int at = row * (bytes / kRun) + run;
-  return at / runs * kLine + (at % runs ^ row / (bytes < kLine ? 2 : apart) % others) * kRun;
+  int other = 0;
+  if constexpr (apart > 0) other = row / (bytes < kLine ? 2 : apart) % others;
+  if constexpr (apart == 0 && bytes >= kLine) other = row % 2 * (runs / 2);
+  return at / runs * kLine + (at % runs ^ other) * kRun;
 }
 // From the place of a run to that of a later one of its row, `on` a multiple of a power of two that
 // the first is less than.
@@ -41,9 +45,10 @@ struct Stream {
            thread_index() % kRuns * kRun + static_cast<i64>(step) * bytes;
     rows = static_cast<int>(smaller<i64>(there - first, extent)) - row;
   }
-  HONE_INLINE void copy(u8 *tile, int step) {
+  // Zeros where there is nothing, or nothing is wanted.
+  HONE_INLINE void copy(u8 *tile, int step, bool wanted) {
     const int row = thread_index() / kRuns, run = thread_index() % kRuns;
-    const bool within = row_bytes % bytes == 0 || step * bytes + run * kRun < row_bytes;
+    const bool within = wanted && (row_bytes % bytes == 0 || step * bytes + run * kRun < row_bytes);
 #pragma unroll
     for (int e = 0; e * kThreads < kAll; ++e)
       if (kAll % kThreads == 0 || row + e * kRowStep < extent)

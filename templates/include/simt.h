@@ -23,6 +23,13 @@
   extern "C" __global__ void __launch_bounds__(__VA_ARGS__) hone_##name(const Args a)
 #endif
 
+// HONE_GPU_PACK(w) { ... }: brings an argument from `from` to its packed form `to`, in blocks of
+// kPackThreads threads; any number of them must do.
+constexpr int kPackThreads = 256;
+#define HONE_GPU_PACK(argument)                                                               \
+  extern "C" __global__ void __launch_bounds__(kPackThreads)                                  \
+      hone_pack_##argument(const Args a, const u8 *from, u8 *to)
+
 constexpr int kWave = static_cast<int>(wave);
 
 // barrier(): every thread of the block; what was written to shared and global memory before is seen
@@ -77,6 +84,7 @@ HONE_INLINE bool barrier_or(bool value) {
   return any;
 }
 #endif
+HONE_INLINE i64 grid_x() { return gridDim.x; }
 
 HONE_INLINE u8 *dynamic_shared() {
   extern __shared__ __attribute__((aligned(128))) u8 hone_shared[];

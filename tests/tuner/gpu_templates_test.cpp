@@ -33,6 +33,7 @@ void expect_right(const char* compiler, const std::string& target, const std::st
 const std::string kRows = "softmax:rows=6,cols=100,causal=yes,heads=2,softcap=yes";
 const std::string kMatrices = "gemm:m=5,n=77,k=40,x=bf16,w=bf16,epilogue=bias_gelu";
 const std::string kQuantised = "gemm:m=3,n=66,k=544,w=q4_1,epilogue=silu_gate";
+const std::string kHalves = "gemm:m=34,n=40,k=96,x=f16,w=q8_0,y=f16";
 const std::string kBytes = "gemm:m=33,n=64,k=544,x=s8,w=s8";
 const std::string kQueries =
     "attention:batch=2,q=3,kv=50,cap=64,heads=6,kv_heads=2,d=40,x=bf16,c=bf16,layout=paged";
@@ -51,6 +52,7 @@ TEST(GpuTemplates, MatricesAreRightOnAnA100) {
   expect_right("nvrtc", "cuda/sm_80", "mma.cu", {kMatrices, kBytes});
   expect_right("nvrtc", "cuda/sm_80", "flat.cu", {kMatrices, kBytes});
   expect_right("nvrtc", "cuda/sm_80", "vector.cu", {kMatrices, kQuantised});
+  expect_right("nvrtc", "cuda/sm_80", "blocks.cu", {kQuantised, kHalves});
 }
 TEST(GpuTemplates, AttentionIsRightOnAnA100) {
   expect_right("nvrtc", "cuda/sm_80", "split.cu", {kQueries});
