@@ -137,6 +137,7 @@ Checker::Finding Checker::compare() const {
 Verdict Checker::check(const Candidate& candidate) {
   if (auto refused = pack(candidate)) return {Status::kLaunchFailed, 0, *refused};
   if (auto found = damage(nullptr)) return {Status::kOutOfBounds, 0, *found + " while packing"};
+  device_.counters();  // of packing, which isn't part of a call
 
   std::unique_ptr<GuardedBuffer> workspace;
   if (candidate.workspace_bytes > 0)

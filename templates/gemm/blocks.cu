@@ -131,11 +131,11 @@ HONE_GPU_KERNEL(main, threads, 1) {
   };
   const auto decode = [&](u32(&to)[2][kLaneDepth / 2], const Quants &from, bool upper) {
     if (upper) {
-      from.weights<Half, 2>(to[0]);
-      from.weights<Half, 3>(to[1]);
+      weights_of_row<Half, 2>(to[0], from);
+      weights_of_row<Half, 3>(to[1], from);
     } else {
-      from.weights<Half, 0>(to[0]);
-      from.weights<Half, 1>(to[1]);
+      weights_of_row<Half, 0>(to[0], from);
+      weights_of_row<Half, 1>(to[1], from);
     }
   };
   f32 sum[2 * kTall][kWide][4] = {};

@@ -1,7 +1,7 @@
 // For few rows of x: a team of lanes shares `columns` rows of w, which stream from memory once, and
 // multiplies them with MR rows of x. Lanes next to one another read what lies next to one another.
 //! serves       cuda hip
-//! when         x != s8
+//! when         x != s8 && !quantised
 //! fixed        n k
 //! param        team 8 16 32 64
 //! param        threads 64 128 256
@@ -10,14 +10,14 @@
 //! param        MR 1 2 4 8
 //! launch_param splits 1 2 4 8                  // of k
 //! require      threads % wave == 0 && team <= wave
-//! require      k % vec == 0 && (quantised ? vec >= 4 : size(w, vec) <= 32)
+//! require      k % vec == 0 && size(w, vec) <= 32
 //! require      (MR + columns) * vec + MR * columns <= 112
 //! require      MR == 1 || MR < 2 * m
 //! require      splits == 1 || splits * team * vec * 2 <= k
 //! workspace    splits > 1 ? splits * m * n * 4 : 0
 //! launch       main ceil_div(n, threads / team * columns) * ceil_div(m, MR) splits 1 threads
 //! launch       reduce ceil_div(m * n, 256) 1 1 256 if splits > 1
-//! start        team=32,threads=128,vec=quantised||k%8==0&&w!=f32?8:k%4==0?4:1,columns=2,\
+//! start        team=32,threads=128,vec=k%8==0&&w!=f32?8:k%4==0?4:1,columns=2,\
 //!              MR=m>=4?4:1,splits=1
 #include "gemm_gpu.h"
 

@@ -15,6 +15,21 @@ constexpr int kFactorBytes = kBand * (w == word::q4_1 ? 4 : 2);
 constexpr int kTileBytes = kParts * kPartBytes + kFactorBytes;
 constexpr i64 kBands = ceil_div(n, kBand), kBlocks = k / kBlock;
 
+// A lane's part of a tile, as it lies there.
+struct Quants {
+  static constexpr int kFactors = kFactorBytes / (kBand / kLaneRows);  // bytes
+  Words<16> part[kParts];
+  Words<kFactors> factors;
+
+  HONE_INLINE void load(const u8 *tile, int lane) {
+#pragma unroll
+    for (int i = 0; i < kParts; ++i)
+      part[i] = reinterpret_cast<const Words<16> *>(tile + i * kPartBytes)[lane];
+    factors = reinterpret_cast<const Words<kFactors> *>(
+        tile + kParts * kPartBytes)[lane / (kTileLanes * kLaneRows / kBand)];
+  }
+};
+
 // A row's part of a tile. Byte quants get an offset of 128, and elements 1 and 2 of four change
 // places: the halves of a word are then neighbours, as they are in words of four-bit ones.
 template <typename T>

@@ -104,38 +104,24 @@ struct Pairs<bf16> {
   }
 };
 
-// A lane's part of a tile in shared memory, as it lies there.
-struct Quants {
-  static constexpr int kBytes = kFactorBytes / (kBand / kLaneRows);  // of a lane's factors
-  Words<16> quants[kParts];
-  Words<kBytes> factors;
-
-  HONE_INLINE void load(const u8 *tile, int lane) {
-#pragma unroll
-    for (int part = 0; part < kParts; ++part)
-      quants[part] = reinterpret_cast<const Words<16> *>(tile + part * kPartBytes)[lane];
-    factors = reinterpret_cast<const Words<kBytes> *>(
-        tile + kParts * kPartBytes)[lane / (kTileLanes * kLaneRows / kBand)];
+// A row of a lane as pairs along k. Of q4_1 the value is scale * (q - 8) + (minimum + 8 * scale):
+// what is added then is small, and so is its rounding.
+template <typename T, int row>
+HONE_INLINE void weights_of_row(u32 (&to)[kLaneDepth / 2], const Quants &from) {
+  using P = Pairs<T>;
+  if constexpr (w == word::q8_0) {
+    const u32 *words = from.part[row / 2].word + row % 2 * 2;
+    to[0] = P::template of_bytes<0>(words[0]), to[1] = P::template of_bytes<1>(words[0]);
+    to[2] = P::template of_bytes<0>(words[1]), to[3] = P::template of_bytes<1>(words[1]);
+  } else {
+    const u32 all = from.part[0].word[row];
+    to[0] = P::template of_nibbles<0>(all), to[1] = P::template of_nibbles<1>(all);
+    to[2] = P::template of_nibbles<2>(all), to[3] = P::template of_nibbles<3>(all);
   }
-  // A row as pairs along k. Of q4_1 the value is scale * (q - 8) + (minimum + 8 * scale): what is
-  // added then is small, and so is its rounding.
-  template <typename T, int row>
-  HONE_INLINE void weights(u32 (&to)[kLaneDepth / 2]) const {
-    using P = Pairs<T>;
-    if constexpr (w == word::q8_0) {
-      const u32 *words = quants[row / 2].word + row % 2 * 2;
-      to[0] = P::template of_bytes<0>(words[0]), to[1] = P::template of_bytes<1>(words[0]);
-      to[2] = P::template of_bytes<0>(words[1]), to[3] = P::template of_bytes<1>(words[1]);
-    } else {
-      const u32 all = quants[0].word[row];
-      to[0] = P::template of_nibbles<0>(all), to[1] = P::template of_nibbles<1>(all);
-      to[2] = P::template of_nibbles<2>(all), to[3] = P::template of_nibbles<3>(all);
-    }
-    constexpr bool offset = w == word::q4_1;
-    const u32 mine = factors.word[offset ? row : row / 2];
-    const u32 scale = P::template twice<offset ? 0 : row % 2>(mine);
+  constexpr bool offset = w == word::q4_1;
+  const u32 mine = from.factors.word[offset ? row : row / 2];
+  const u32 scale = P::template twice<offset ? 0 : row % 2>(mine);
 #pragma unroll
-    for (int i = 0; i < kLaneDepth / 2; ++i)
-      to[i] = offset ? P::multiply_add(to[i], scale, P::centre(mine)) : P::multiply(to[i], scale);
-  }
-};
+  for (int i = 0; i < kLaneDepth / 2; ++i)
+    to[i] = offset ? P::multiply_add(to[i], scale, P::centre(mine)) : P::multiply(to[i], scale);
+}

@@ -51,8 +51,9 @@ TEST(GpuTemplates, RowsAreRightOnAnA100) {
 TEST(GpuTemplates, MatricesAreRightOnAnA100) {
   expect_right("nvrtc", "cuda/sm_80", "mma.cu", {kMatrices, kBytes});
   expect_right("nvrtc", "cuda/sm_80", "flat.cu", {kMatrices, kBytes});
-  expect_right("nvrtc", "cuda/sm_80", "vector.cu", {kMatrices, kQuantised});
+  expect_right("nvrtc", "cuda/sm_80", "vector.cu", {kMatrices});
   expect_right("nvrtc", "cuda/sm_80", "blocks.cu", {kQuantised, kHalves});
+  expect_right("nvrtc", "cuda/sm_80", "blocks_vector.cu", {kQuantised});
 }
 TEST(GpuTemplates, AttentionIsRightOnAnA100) {
   expect_right("nvrtc", "cuda/sm_80", "split.cu", {kQueries});
@@ -72,7 +73,8 @@ TEST(GpuTemplates, RowsAreRightOnAnMi250x) {
 }
 TEST(GpuTemplates, MatricesAreRightOnAnMi250x) {
   expect_right("hiprtc", "hip/gfx90a", "mfma.hip", {kBytes});
-  expect_right("hiprtc", "hip/gfx90a", "vector.cu", {kQuantised});
+  expect_right("hiprtc", "hip/gfx90a", "vector.cu", {kMatrices});
+  expect_right("hiprtc", "hip/gfx90a", "blocks_vector.cu", {kQuantised});
 }
 
 }  // namespace
