@@ -1,59 +1,86 @@
 // For few rows of x: a team of lanes shares `columns` rows of w, which stream from memory once, and
-// multiplies them with MR rows of x. Lanes next to one another read what lies next to one another.
+// multiplies them with MR rows of x, `at_once` steps along k at once. Lanes next to one another read
+// what lies next to one another.
 //! serves       cuda hip
 //! when         x != s8 && !quantised
 //! fixed        n k
 //! param        team 8 16 32 64
 //! param        threads 64 128 256
-//! param        vec 1 2 4 8 16                  // elements along k in one access
+//! param        vec 1 2 4 8                     // elements along k in one access
+//! param        at_once 1 2 4 8
 //! param        columns 1 2 4                   // of y, with a team
 //! param        MR 1 2 4 8
 //! launch_param splits 1 2 4 8                  // of k
 //! require      threads % wave == 0 && team <= wave
-//! require      k % vec == 0 && size(w, vec) <= 32
-//! require      (MR + columns) * vec + MR * columns <= 112
+//! require      k % vec == 0 && size(w, vec) <= 16
+//! let          held = (MR * size(x, vec) + columns * size(w, vec)) / 4 * at_once + MR * columns
+//! require      held <= 96 && (MR + columns) * (vec + 2) + MR * columns <= 112
 //! require      MR == 1 || MR < 2 * m
-//! require      splits == 1 || splits * team * vec * 2 <= k
+//! require      splits == 1 || splits * team * vec * at_once <= k
 //! workspace    splits > 1 ? splits * m * n * 4 : 0
 //! launch       main ceil_div(n, threads / team * columns) * ceil_div(m, MR) splits 1 threads
 //! launch       reduce ceil_div(m * n, 256) 1 1 256 if splits > 1
-//! start        team=32,threads=128,vec=k%8==0&&w!=f32?8:k%4==0?4:1,columns=2,\
-//!              MR=m>=4?4:1,splits=1
+//! start        team=32,threads=128,vec=k%8==0&&w!=f32?8:k%4==0?4:1,at_once=w==f32?2:4,\
+//!              columns=2,MR=m>=4?4:1,splits=1
 #include "gemm_gpu.h"
 
 constexpr int kTeam = static_cast<int>(team), kVec = static_cast<int>(vec);
 constexpr int kTeams = static_cast<int>(threads) / kTeam;
 constexpr int kColumns = static_cast<int>(columns), kRows = static_cast<int>(MR);
-constexpr int kSteps = static_cast<int>(ceil_div(k, kTeam * kVec));
+constexpr int kStep = kTeam * kVec, kAtOnce = static_cast<int>(at_once);
+constexpr int kSteps = static_cast<int>(ceil_div(k, kStep)), kWhole = static_cast<int>(k / kStep);
 
-HONE_GPU_KERNEL(main, threads) {
-  // Blocks that share rows of w follow one another: the later ones find them in L2.
+HONE_GPU_KERNEL(main, threads, 1) {
+  // Blocks that share rows of w follow one another: the later ones find them in L2. What lies beyond
+  // the last row or column repeats it, and is never stored.
   const i64 down = ceil_div(a.m, kRows);
   const i64 row = block_x() % down * kRows;
   const i64 column = (block_x() / down * kTeams + thread_index() / kTeam) * kColumns;
   const int lane = thread_index() % kTeam;
   const Part part = part_of(kSteps, block_y(), a.splits);
+  const x_t *xs[kRows];
+  const w_t *ws[kColumns];
+#pragma unroll
+  for (int r = 0; r < kRows; ++r)
+    xs[r] = a.x + smaller(row + r, a.m - 1) * k + part.begin * kStep + lane * kVec;
+#pragma unroll
+  for (int c = 0; c < kColumns; ++c)
+    ws[c] = a.w + smaller(column + c, n - 1) * k + part.begin * kStep + lane * kVec;
   f32 sum[kRows][kColumns] = {};
-  for (int step = part.begin; step < part.end; ++step) {
-    const i64 at = (static_cast<i64>(step) * kTeam + lane) * kVec;
-    if (at >= k) break;
-    f32 left[kRows][kVec];
+  const auto run = [&]<int count>(f32(&left)[count][kRows][kVec], f32(&right)[count][kColumns][kVec],
+                                  bool there) {
 #pragma unroll
-    for (int r = 0; r < kRows; ++r) {
+    for (int i = 0; i < count; ++i) {
 #pragma unroll
-      for (int i = 0; i < kVec; ++i) left[r][i] = 0;
-      if (row + r < a.m) load_vector(left[r], a.x + (row + r) * k + at);
+      for (int c = 0; c < kColumns; ++c)
+        if (there) load_vector(right[i][c], ws[c] + i * kStep);
+#pragma unroll
+      for (int r = 0; r < kRows; ++r)
+        if (there) load_vector(left[i][r], xs[r] + i * kStep);
     }
 #pragma unroll
-    for (int c = 0; c < kColumns; ++c) {
-      if (column + c >= n) break;
-      f32 right[kVec];
-      load_run(right, a.w, (column + c) * k + at);
+    for (int c = 0; c < kColumns; ++c) ws[c] += count * kStep;
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) xs[r] += count * kStep;
+    if (!there) return;
+#pragma unroll
+    for (int i = 0; i < count; ++i)
 #pragma unroll
       for (int r = 0; r < kRows; ++r)
 #pragma unroll
-        for (int i = 0; i < kVec; ++i) sum[r][c] += left[r][i] * right[i];
-    }
+        for (int c = 0; c < kColumns; ++c)
+#pragma unroll
+          for (int e = 0; e < kVec; ++e) sum[r][c] += left[i][r][e] * right[i][c][e];
+  };
+  int step = part.begin;
+  for (; step + kAtOnce <= smaller(part.end, kWhole); step += kAtOnce) {
+    f32 left[kAtOnce][kRows][kVec], right[kAtOnce][kColumns][kVec];
+    run(left, right, true);
+  }
+#pragma unroll 1
+  for (; step < part.end; ++step) {
+    f32 left[1][kRows][kVec], right[1][kColumns][kVec];
+    run(left, right, static_cast<i64>(step) * kStep + lane * kVec < k);
   }
 #pragma unroll
   for (int r = 0; r < kRows; ++r) {

@@ -133,6 +133,15 @@ HONE_INLINE void load_vector(f32 (&to)[count], const T *p) {
 #pragma unroll
       for (int i = 0; i < each; ++i) to[part * each + i] = some[i];
     }
+  } else if constexpr (kSame<T, bf16> && bytes >= 4) {
+    struct Twos {
+      u32 two[count / 2];
+    };
+    const auto twos = __builtin_bit_cast(Twos, *reinterpret_cast<const Words<bytes> *>(p));
+#pragma unroll
+    for (int i = 0; i < count; ++i)
+      to[i] = __builtin_bit_cast(
+          f32, i % 2 == 0 ? twos.two[i / 2] << 16 : twos.two[i / 2] & 0xffff0000u);
   } else {
     struct Elements {
       T element[count];
