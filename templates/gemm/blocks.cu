@@ -80,7 +80,7 @@ HONE_INLINE void load_x(u32 (&to)[4], const u8 *tile, int place) {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const Words<16> &pair = i < 2 ? words : more;
-      to[i] = Pairs<bf16>::of(__builtin_bit_cast(f32, pair.word[i % 2 * 2]),
+      to[i] = pair_of(bf16{}, __builtin_bit_cast(f32, pair.word[i % 2 * 2]),
                               __builtin_bit_cast(f32, pair.word[i % 2 * 2 + 1]));
     }
   }

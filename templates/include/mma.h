@@ -105,12 +105,16 @@ typedef f32 f32x4 __attribute__((vector_size(16)));
 typedef i32 i32x4 __attribute__((vector_size(16)));
 typedef i16 i16x2 __attribute__((vector_size(4)));
 typedef i16 i16x4 __attribute__((vector_size(8)));
+typedef _Float16 f16x4 __attribute__((vector_size(8)));
 
-// One matrix instruction for f32, bf16 and s8: sum[16][16] += a[16][K] * b[16][K]^T, where lane l
-// of 64 holds elements K / 4 * (l / 16) and on of row l % 16 of a and b, and gets row l % 16 of b,
+// One matrix instruction for f32, f16, bf16 and s8: sum[16][16] += a[16][K] * b[16][K]^T, where lane
+// l of 64 holds elements K / 4 * (l / 16) and on of row l % 16 of a and b, and gets row l % 16 of b,
 // rows 4 * (l / 16) + i of a in sum[i].
 HONE_INLINE void matrix_step(f32x4 &sum, f32 a, f32 b) {
   sum = __builtin_amdgcn_mfma_f32_16x16x4f32(a, b, sum, 0, 0, 0);
+}
+HONE_INLINE void matrix_step(f32x4 &sum, f16x4 a, f16x4 b) {
+  sum = __builtin_amdgcn_mfma_f32_16x16x16f16(a, b, sum, 0, 0, 0);
 }
 #if defined(__gfx908__)
 using HalfRun = i16x2;
@@ -148,6 +152,9 @@ HONE_INLINE void matrix_steps(Sum &sum, const Words<16> &a, const Words<16> &b) 
 }
 HONE_INLINE void multiply_add(f32, f32x4 &sum, const Words<16> &a, const Words<16> &b) {
   matrix_steps<f32>(sum, a, b);
+}
+HONE_INLINE void multiply_add(f16, f32x4 &sum, const Words<16> &a, const Words<16> &b) {
+  matrix_steps<f16x4>(sum, a, b);
 }
 HONE_INLINE void multiply_add(bf16, f32x4 &sum, const Words<16> &a, const Words<16> &b) {
   matrix_steps<HalfRun>(sum, a, b);

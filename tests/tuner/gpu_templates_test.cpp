@@ -75,6 +75,7 @@ TEST(GpuTemplates, MatricesAreRightOnAnMi250x) {
   expect_right("hiprtc", "hip/gfx90a", "mfma.hip", {kBytes});
   expect_right("hiprtc", "hip/gfx90a", "vector.cu", {kMatrices});
   expect_right("hiprtc", "hip/gfx90a", "blocks_vector.cu", {kQuantised});
+  expect_right("hiprtc", "hip/gfx90a", "blocks_mfma.hip", {kHalves});
 }
 
 }  // namespace
