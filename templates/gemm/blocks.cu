@@ -18,9 +18,10 @@
 //! let          shared_bytes = stages * stage_bytes
 //! let          tall = BN / WN / 32             // bands of a warp
 //! let          wide = BM / WM / 8              // eights of rows of x of a warp
-//! let          held = 8 * tall * wide + (x == f32 ? 12 : 8) * wide + 2 * tall * (w == q8_0 ? 12 : 8)
+//! let          held = 8 * tall * wide + size(x, 2) * wide + 2 * tall * (w == q8_0 ? 12 : 8) + 16
 //! require      BM % (8 * WM) == 0 && BN % (32 * WN) == 0 && threads >= 64 && threads <= 512
-//! require      held <= 176 && (held + 72) * threads <= registers && (BM == 8 || BM * BN >= 8 * threads)
+//! require      tall <= 4 && held <= 232 && (held + 24) * threads <= registers
+//! require      BM == 8 || BM * BN >= 8 * threads
 //! require      stage_bytes <= 512 * threads && shared_bytes <= max_shared
 //! require      BM == 8 || BM < 2 * m
 //! require      splits == 1 || splits * blocks * 128 <= k
@@ -112,22 +113,19 @@ HONE_GPU_KERNEL(main, threads, 1) {
   const int first_row = wave_index() / static_cast<int>(WN) * kWide * 8;
   const int x_place =
       place_of_run<kRowBytes, kApart>(first_row + lane / 4, lane % 4 * (kElement / 2));
-  // A block of k: the next one is loaded while this one is multiplied, and the next 16 rows of w
-  // become numbers while these are.
-  struct Operands {
-    Quants quants[kTall];
-    u32 right[kWide][4];
-  } operands[2];
-  u32 left[2][2][kLaneDepth / 2];
-  const auto load = [&](Operands &to, int block) {
-    const u8 *x_tile = shared + used, *bands = x_tile + kXBytes + first_band * kPanelBytes;
+  // Of w the next block of k is loaded while this one is multiplied, and the next 16 rows become
+  // numbers while these are; of x the next block's takes the place of what was multiplied last.
+  Quants quants[2][kTall];
+  u32 left[2][2][kLaneDepth / 2], right[kWide][4];
+  const auto load_w = [&](Quants(&to)[kTall], int block) {
+    const u8 *bands = shared + used + kXBytes + first_band * kPanelBytes;
 #pragma unroll
     for (int i = 0; i < kTall; ++i)
-      to.quants[i].load(bands + i * kPanelBytes + block * kTileBytes, lane);
-#pragma unroll
-    for (int j = 0; j < kWide; ++j)
-      load_x(to.right[j], x_tile + j * 8 * kRowBytes,
-             later_run(x_place, block * kBlockBytes / kRun));
+      to[i].load(bands + i * kPanelBytes + block * kTileBytes, lane);
+  };
+  const auto load_right = [&](int j, int block) {
+    load_x(right[j], shared + used + j * 8 * kRowBytes,
+           later_run(x_place, block * kBlockBytes / kRun));
   };
   const auto decode = [&](u32(&to)[2][kLaneDepth / 2], const Quants &from, bool upper) {
     if (upper) {
@@ -141,8 +139,10 @@ HONE_GPU_KERNEL(main, threads, 1) {
   f32 sum[2 * kTall][kWide][4] = {};
   wait_for_copies<kStages - 2>();
   barrier();
-  load(operands[0], 0);
-  decode(left[0], operands[0].quants[0], false);
+  load_w(quants[0], 0);
+#pragma unroll
+  for (int j = 0; j < kWide; ++j) load_right(j, 0);
+  decode(left[0], quants[0][0], false);
   for (int step = part.begin; step < part.end; ++step)
 #pragma unroll
     for (int block = 0; block < kDepth; ++block) {
@@ -152,22 +152,24 @@ HONE_GPU_KERNEL(main, threads, 1) {
         barrier();
         next_stage(used);
       }
-      const Operands &now = operands[block % 2];
-      Operands &later = operands[(block + 1) % 2];
-      load(later, (block + 1) % kDepth);
+      const int next_block = (block + 1) % kDepth;
+      load_w(quants[(block + 1) % 2], next_block);
       if (block == 0) fetch(step + kStages - 1);
 #pragma unroll
       for (int i = 0; i < 2 * kTall; ++i) {
         const bool last = i + 1 == 2 * kTall;
-        const Quants &next = last ? later.quants[0] : now.quants[(i + 1) / 2];
-        decode(left[(i + 1) % 2], next, !last && i % 2 == 0);
+        decode(left[(i + 1) % 2],
+               last ? quants[(block + 1) % 2][0] : quants[block % 2][(i + 1) / 2],
+               !last && i % 2 == 0);
 #pragma unroll
         for (int at = 0; at < 4; at += 2) {
           const u32 rows[4] = {left[i % 2][0][at], left[i % 2][1][at], left[i % 2][0][at + 1],
                                left[i % 2][1][at + 1]};
 #pragma unroll
-          for (int j = 0; j < kWide; ++j)
-            multiply_add(Half{}, sum[i][j], rows, now.right[j][at], now.right[j][at + 1]);
+          for (int j = 0; j < kWide; ++j) {
+            multiply_add(Half{}, sum[i][j], rows, right[j][at], right[j][at + 1]);
+            if (last && at == 2) load_right(j, next_block);
+          }
         }
       }
     }

@@ -67,6 +67,44 @@ void expect_kept(const std::vector<Promise>& promises) {
   }
 }
 
+// How a vector kernel's loop streams its weights.
+struct Streams {
+  const char* variant;
+  const char* problem;
+  const char* config;
+  double least_bytes;  // that a warp loads, for each instruction of the loop
+  const char* text = "ld.global.v4";
+};
+
+TEST(MatrixCode, VectorLoopsLoadWholeVectorsOnAnA100) {
+  try {
+    find_rtc("nvrtc");
+  } catch (const Error& error) {
+    GTEST_SKIP() << error.what();
+  }
+  const std::vector<Streams> all = {
+      {"vector.cu", "gemm:m=1,n=4096,k=4096", "", 32},
+      {"vector.cu", "gemm:m=1,n=4096,k=4096,x=f16,w=f16", "", 32},
+      {"vector.cu", "gemm:m=1,n=4096,k=4096,x=bf16,w=bf16", "", 32},
+      {"vector.cu", "gemm:m=1,n=4096,k=4096,w=f16", "", 32},
+      {"blocks_vector.cu", "gemm:m=1,n=4096,k=4096,w=q8_0", "", 32},
+      {"blocks_vector.cu", "gemm:m=1,n=4096,k=4096,w=q4_0", "", 16},
+      {"blocks_vector.cu", "gemm:m=1,n=4096,k=4096,w=q4_1", "", 16},
+  };
+  for (const Streams& streams : all) {
+    SCOPED_TRACE(std::string(streams.variant) + " " + streams.problem);
+    const GpuCode code =
+        compiled({"sm_80", streams.variant, streams.problem, streams.config, {}, 0, 0, 0, 0});
+    for (const EntryResources& entry : code.entries) EXPECT_EQ(entry.spill_bytes, 0) << entry.entry;
+    EXPECT_NE(code.ptx.find(streams.text), std::string::npos);
+    const std::optional<MachineCode> machine = parse_cubin(code.code);
+    ASSERT_TRUE(machine);
+    const auto loop = hottest_loop(*machine->kernel("hone_main"), machine->sm);
+    ASSERT_TRUE(loop);
+    EXPECT_GE(static_cast<double>(loop->loaded_bytes) / loop->instructions, streams.least_bytes);
+  }
+}
+
 const char* const kHalf = "gemm:m=4096,n=4096,k=4096,x=f16,w=f16,y=f16";
 const char* const kBrain = "gemm:m=4096,n=4096,k=4096,x=bf16,w=bf16";
 const char* const kBytes = "gemm:m=4096,n=4096,k=4096,x=s8,w=s8";
@@ -89,6 +127,53 @@ TEST(MatrixCode, GemmLoopsAreOfTheVendorsClassOnAnA100) {
        0.1875},
       {"sm_80", "mma.cu", kHalf, "BM=64,BN=64,depth=128,WM=2,WN=2,stages=4", half, 0.24, 1.15, 0.5,
        0.25},
+  });
+}
+
+// What makes numbers of the quants fits between the matrix instructions.
+TEST(MatrixCode, BlockFormatsKeepTheTensorPipeTheBoundOnAnA100) {
+  const char* const large = "BM=128,BN=128,blocks=2,WM=1,WN=4,stages=3";
+  const char* const medium = "BM=64,BN=128,blocks=2,WM=1,WN=4,stages=3";
+  const std::vector<const char*> half = {kCopies, kHalfStep};
+  const char* const q8 = "gemm:m=256,n=4096,k=4096,x=f16,w=q8_0,y=f16";
+  const char* const q4 = "gemm:m=256,n=4096,k=4096,x=f16,w=q4_0,y=f16";
+  expect_kept({
+      {"sm_80", "blocks.cu", q8, large, half, 0.33, 1.1, 0, 0.125},
+      {"sm_80", "blocks.cu", q4, large, half, 0.33, 1.1, 0, 0.125},
+      {"sm_80", "blocks.cu", q8, medium, half, 0.25, 1.25, 0, 0.15},
+      {"sm_80", "blocks.cu", q4, medium, half, 0.25, 1.25, 0, 0.15},
+  });
+}
+
+TEST(MatrixCode, FewRowsPadToEightOnAnA100) {
+  expect_kept({
+      {"sm_80",
+       "flat.cu",
+       "gemm:m=1,n=4096,k=4096,x=f16,w=f16,y=f16",
+       "",
+       {kLoads, kCopies, kHalfStep},
+       0.05,
+       8,
+       1.5,
+       1.25},
+      {"sm_80",
+       "flat.cu",
+       "gemm:m=64,n=4096,k=4096,x=bf16,w=bf16",
+       "BN=128,warps=4,stages=3",
+       {kLoads, kCopies, kBrainStep},
+       0.4,
+       1.3,
+       0.375,
+       0.1875},
+      {"sm_80",
+       "flat.cu",
+       "gemm:m=64,n=4096,k=4096,x=s8,w=s8",
+       "BN=128,warps=4,stages=3",
+       {kLoads, kCopies, kByteStep},
+       0.4,
+       1.3,
+       0.375,
+       0.1875},
   });
 }
 
