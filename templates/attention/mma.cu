@@ -37,67 +37,10 @@
 //! launch       combine ceil_div(batch * q * heads, 4) 1 1 4 * wave if splits > 1
 //! start        softmax=online,WM=q*(heads/kv_heads)>16?4:1,WN=q*(heads/kv_heads)>16?1:4,tall=1,\
 //!              BN=64,stages=2,keep=d*parts>128?shared:own,splits=1
-#include "attention_gpu.h"
-#include "mma.h"
+#include "attention_tiles.h"
 
-constexpr int kThreads = static_cast<int>(threads), kRows = static_cast<int>(rows);
-constexpr int kTall = static_cast<int>(tall), kParts = static_cast<int>(parts);
-constexpr int kWN = static_cast<int>(WN), kKeys = static_cast<int>(BN), kOwnKeys = kKeys / kWN;
-constexpr int kLine = static_cast<int>(line), kRuns = static_cast<int>(depth) / 8;
 constexpr int kStages = static_cast<int>(stages), kSlot = kKeys * kLine, kRing = kStages * kSlot;
 constexpr int kDown = kOwnKeys / 8, kAcross = kD / 8;  // tiles of 8 keys, of 8 columns of out
-constexpr bool kFinishing = softcap == word::yes || alibi == word::yes;
-
-// Tokens of a cache on their way into slots of the ring, kKeys at a time; those from `end` on come
-// as zeros. A thread brings the same run of 16 bytes of every kAtOnce-th row.
-struct Feed {
-  static constexpr int kAtOnce = kThreads / kRuns, kEach = (kKeys + kAtOnce - 1) / kAtOnce;
-  Cache<k_t> cache;
-  i32 token, end;
-
-  // Calls f(place in the slot, e) for the runs of this thread.
-  template <typename F>
-  static HONE_INLINE void places(F f) {
-    const int row = thread_index() / kRuns, run = thread_index() % kRuns;
-    if (kThreads % kRuns != 0 && row >= kAtOnce) return;
-#pragma unroll
-    for (int e = 0; e < kEach; ++e)
-      if (kKeys % kAtOnce == 0 || row + e * kAtOnce < kKeys)
-        f((row + e * kAtOnce) * kLine + run * 16, e);
-  }
-  // Calls f(place in the slot, source, whether it is there, e), and goes on to the next tokens.
-  template <typename F>
-  HONE_INLINE void next(F f) {
-    const int row = thread_index() / kRuns, run = thread_index() % kRuns;
-    const k_t *from = layout == word::paged ? cache.base : cache[token + row] + run * 8;
-    const bool within = kD % 16 == 0 || run * 8 < kD;
-    const i32 left = within ? end - token - row : 0;
-    places([&](int place, int e) {
-      const bool there = e * kAtOnce < left;
-      if (layout == word::paged && there) from = cache[token + row + e * kAtOnce] + run * 8;
-      f(place, layout == word::paged ? from : from + e * kAtOnce * kTokenStride, there, e);
-    });
-    token += kKeys;
-  }
-};
-
-// Queries times `sign` to shared memory, as parts: [part][row][line].
-HONE_INLINE void bring_queries(const Args &a, const Task &task, f32 sign, u8 *to) {
-  for (int at = thread_index(); at < kRows * kRuns; at += kThreads) {
-    const int r = at / kRuns, run = at % kRuns;
-    f32 left[8] = {};
-    if (task.has(r) && (kD % 16 == 0 || run * 8 < kD))
-      load_vector(left, a.query + task.row(r) * d + run * 8);
-#pragma unroll
-    for (int i = 0; i < 8; ++i) left[i] *= sign;
-#pragma unroll
-    for (int part = 0; part < kParts; ++part) {
-      store_shared(reinterpret_cast<k_t *>(to + (part * kRows + r) * kLine + run * 16), left);
-#pragma unroll
-      for (int i = 0; i < 8; ++i) left[i] -= to_f32(from_f32<k_t>(left[i]));
-    }
-  }
-}
 
 // 16 rows of a warp. Half 0 of a lane is row lane / 4, half 1 the one 8 below.
 struct Strip {

@@ -111,6 +111,7 @@ const char* const kBytes = "gemm:m=4096,n=4096,k=4096,x=s8,w=s8";
 const char* const kLoads = "ldmatrix.sync.aligned.m8n8.x4.shared.b16";
 const char* const kCopies = "cp.async.cg.shared.global [";
 const char* const kHalfStep = "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32";
+const char* const kTuringStep = "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32";
 const char* const kBrainStep = "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32";
 const char* const kByteStep = "mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32";
 
@@ -179,24 +180,35 @@ TEST(MatrixCode, FewRowsPadToEightOnAnA100) {
 
 TEST(MatrixCode, GemmLoopsAreOfTheVendorsClassOnTuring) {
   const char* const large = "BM=128,BN=128,depth=64,WM=2,WN=2";
-  expect_kept({{"sm_75",
-                "mma_registers.cu",
-                kHalf,
-                large,
-                {kLoads, "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32"},
-                0.6,
-                1.1,
-                0.125,
-                0},
-               {"sm_75",
-                "mma_registers.cu",
-                kBytes,
-                large,
-                {kLoads, "mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32"},
-                0.6,
-                1.1,
-                0.0625,
-                0}});
+  expect_kept(
+      {{"sm_75", "mma_registers.cu", kHalf, large, {kLoads, kTuringStep}, 0.6, 1.1, 0.125, 0},
+       {"sm_75",
+        "mma_registers.cu",
+        kBytes,
+        large,
+        {kLoads, "mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32"},
+        0.6,
+        1.1,
+        0.0625,
+        0}});
+}
+
+TEST(MatrixCode, AttentionLoopsAreOfTheVendorsClassOnAnA100) {
+  const char* const large = "WM=8,BN=128";
+  const char* const turned = "ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16";
+  const std::vector<const char*> half = {kLoads, turned, kCopies, kHalfStep};
+  const std::vector<const char*> brain = {kLoads, turned, kCopies, kBrainStep};
+  const char* const prefill = "attention:q=2048,kv=2048,heads=32,kv_heads=8,d=128,x=f16";
+  expect_kept({
+      {"sm_80", "mma.cu", prefill, large, half, 0.26, 1.4, 0.5, 0.07},
+      {"sm_80", "mma.cu", "attention:q=2048,kv=2048,heads=32,kv_heads=8,d=128,x=bf16,c=bf16", large,
+       brain, 0.26, 1.4, 0.5, 0.07},
+      // The start configs of prefill and decode: no spills.
+      {"sm_80", "mma.cu", prefill, "", half, 0.2, 1.8, 0.5, 0.13},
+      {"sm_80", "mma.cu", "attention:q=1,kv=4096,heads=32,kv_heads=8,d=128", "", half, 0.1, 4, 0.5,
+       0.5},
+      {"sm_75", "mma.cu", prefill, "", {kLoads, turned, kTuringStep}, 0.3, 1.8, 0.25, 0},
+  });
 }
 
 }  // namespace
