@@ -52,8 +52,8 @@ HONE_GPU_KERNEL(main, threads, 1) {
     for (int r = 0; r < kRows; ++r)
       for (int at = thread_index(); at < round_up(parts, kThreads); at += kThreads) {
         f32 value[kLaneDepth] = {};
-        if (row + r < a.m && at < parts)
-          load_vector(value, a.x + (row + r) * k + start * kBlock + at * kLaneDepth);
+        load_part(value, a.x + (row + r) * k + start * kBlock + at * kLaneDepth,
+                  row + r < a.m && at < parts);
         const XPart quantised_part = quantise(value);
         if (at < parts) xs[r * kPanel * kParts8 + at] = quantised_part;
       }

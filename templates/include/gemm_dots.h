@@ -51,6 +51,27 @@ struct alignas(16) XPart {
   f32 scale;
 };
 
+// Eight elements of a block of x. Of f32 two neighbouring lanes bring whole sectors and exchange
+// halves of what they need: all lanes of the wave must take part.
+template <typename T>
+HONE_INLINE void load_part(f32 (&to)[kLaneDepth], const T *p, bool there) {
+  if constexpr (sizeof(T) < 4) {
+    if (there) load_vector(to, p);
+  } else {
+    const bool odd = lane_index() % 2 != 0;
+    const T *pair = p - (odd ? kLaneDepth - 4 : 0);
+    f32 low[4] = {}, high[4] = {};
+    if (there) load_vector(low, pair);
+    if (there) load_vector(high, pair + kLaneDepth);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const f32 other = shuffle_xor(odd ? low[i] : high[i], 1);
+      to[i] = odd ? other : low[i];
+      to[4 + i] = odd ? high[i] : other;
+    }
+  }
+}
+
 // The block's four parts lie with four neighbouring lanes; all lanes of the wave must take part.
 HONE_INLINE XPart quantise(const f32 (&value)[kLaneDepth]) {
   constexpr f32 smallest = 0x1p-100f;  // below it a block counts as zero: its inverse would overflow
