@@ -3,7 +3,7 @@
 // or 32 neighbouring bytes, and become 16-bit numbers in registers: f16 with x = f16, bf16
 // otherwise. x = f32 is rounded to bf16, which the tolerance of block formats admits.
 //! serves       cuda
-//! when         has_mma && has_cp_async && quantised
+//! when         has_mma && quantised && (has_cp_async || x == f16)
 //! fixed        n k
 //! param        BM 8 16 32 64 128 256           // rows of x
 //! param        BN 32 64 128 256                // rows of w
@@ -18,11 +18,11 @@
 //! let          shared_bytes = stages * stage_bytes
 //! let          tall = BN / WN / 32             // bands of a warp
 //! let          wide = BM / WM / 8              // eights of rows of x of a warp
-//! let          held = 8 * tall * wide + size(x, 2) * wide + 2 * tall * (w == q8_0 ? 12 : 8) + 16
+//! let          held = 8 * tall * wide + size(x, 2) * wide + 2 * tall * (w == q4_0 ? 8 : 12) + 16
 //! require      BM % (8 * WM) == 0 && BN % (32 * WN) == 0 && threads >= 64 && threads <= 512
 //! require      tall <= 4 && held <= 232 && (held + 24) * threads <= registers
 //! require      BM == 8 || BM * BN >= 8 * threads
-//! require      stage_bytes <= 512 * threads && shared_bytes <= max_shared
+//! require      stage_bytes <= (has_cp_async ? 512 : 192) * threads && shared_bytes <= max_shared
 //! require      BM == 8 || BM < 2 * m
 //! require      splits == 1 || splits * blocks * 128 <= k
 //! pack         w bands ceil_div(n, 32) * (k / 32) * tile_bytes
@@ -51,6 +51,7 @@ struct Bands {
   const u8 *from;
   int place;
   bool there;
+  Copies<(kRuns + kTeam - 1) / kTeam> copies;
 
   HONE_INLINE Bands(const u8 *packed, i64 first, int step) {
     const int band = thread_index() / kTeam, run = thread_index() % kTeam;
@@ -58,15 +59,25 @@ struct Bands {
     place = band * kPanelBytes + run * kRun;
     there = kBands % kTileBands == 0 || first + band < kBands;
   }
+  // Calls f(e, place in the tile) for each run.
+  template <typename F>
+  HONE_INLINE void each(u8 *tile, F f) {
+    const int run = thread_index() % kTeam;
+#pragma unroll
+    for (int e = 0; e * kTeam < kRuns; ++e)
+      if (kRuns % kTeam == 0 || run + e * kTeam < kRuns) f(e, tile + place + e * kTeam * kRun);
+  }
   HONE_INLINE void copy(u8 *tile, int step, bool wanted) {
     const int run = thread_index() % kTeam;
     const i64 left = (kBlocks - step * kDepth) * (kTileBytes / kRun);
-#pragma unroll
-    for (int e = 0; e * kTeam < kRuns; ++e)
-      if (kRuns % kTeam == 0 || run + e * kTeam < kRuns)
-        copy_async(tile + place + e * kTeam * kRun, from + e * kTeam * kRun,
+    each(tile, [&](int e, u8 *to) {
+      copies.bring(e, to, from + e * kTeam * kRun,
                    wanted && there && (kBlocks % kDepth == 0 || run + e * kTeam < left));
+    });
     from += kPanelBytes;
+  }
+  HONE_INLINE void settle(u8 *tile) {
+    each(tile, [&](int e, u8 *to) { copies.settle(e, to); });
   }
 };
 
@@ -102,11 +113,18 @@ HONE_GPU_KERNEL(main, threads, 1) {
   const auto fetch = [&](int step) {
     xs.copy(shared + filled, step, step < part.end);
     ws.copy(shared + filled + kXBytes, step, step < part.end);
-    commit_copies();
+    commit_stage();
+  };
+  const auto settle = [&] {
+    xs.settle(shared + filled);
+    ws.settle(shared + filled + kXBytes);
     next_stage(filled);
   };
 #pragma unroll
-  for (int s = 0; s < kStages - 1; ++s) fetch(part.begin + s);
+  for (int s = 0; s < kStages - 1; ++s) {
+    fetch(part.begin + s);
+    settle();
+  }
 
   const int lane = lane_index();
   const int first_band = wave_index() % static_cast<int>(WN) * kTall;
@@ -137,8 +155,7 @@ HONE_GPU_KERNEL(main, threads, 1) {
     }
   };
   f32 sum[2 * kTall][kWide][4] = {};
-  wait_for_copies<kStages - 2>();
-  barrier();
+  next_stage_for_all();
   load_w(quants[0], 0);
 #pragma unroll
   for (int j = 0; j < kWide; ++j) load_right(j, 0);
@@ -147,9 +164,8 @@ HONE_GPU_KERNEL(main, threads, 1) {
 #pragma unroll
     for (int block = 0; block < kDepth; ++block) {
       if (block == kDepth - 1) {
-        // The next step's tiles are here for all, and nobody reads this step's any more.
-        wait_for_copies<kStages - 2>();
-        barrier();
+        settle();
+        next_stage_for_all();
         next_stage(used);
       }
       const int next_block = (block + 1) % kDepth;

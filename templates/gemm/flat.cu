@@ -2,8 +2,8 @@
 // take the 16-row side of mma.sync and stream through `stages` buffers of shared memory once, x
 // beside them. Two stages and no split of k are the paper's double buffering.
 //! serves       cuda
-//! when         has_mma && has_cp_async && (x == w && (x == f16 || x == bf16) || \
-//!              x == s8 && k <= 131072) && k * size(x, 1) % 16 == 0
+//! when         has_mma && x == w && x != f32 && (has_cp_async || x != bf16) && \
+//!              (x != s8 || k <= 131072) && k * size(x, 1) % 16 == 0
 //! fixed        n k
 //! param        BM 8 16 32 64                   // rows of x
 //! param        BN 16 32 64 128 256             // rows of w
@@ -14,14 +14,15 @@
 //! let          threads = warps * 32
 //! let          shared_bytes = stages * (BM + BN) * depth
 //! require      BN % (16 * warps) == 0 && BM * BN <= 64 * threads
-//! require      (BM + BN) * depth <= 512 * threads
+//! require      (BM + BN) * depth <= (has_cp_async ? 512 : 192) * threads
 //! require      shared_bytes <= max_shared
 //! require      BM == 8 || BM < 2 * m
 //! require      splits == 1 || splits * depth * 4 <= k * size(x, 1)
 //! workspace    splits > 1 ? splits * m * n * 4 : 0
 //! launch       main ceil_div(m, BM) * ceil_div(n, BN) splits 1 threads shared shared_bytes
 //! launch       reduce ceil_div(m * n, 256) 1 1 256 if splits > 1
-//! start        BM=m>32?64:m>16?32:m>8?16:8,BN=32,depth=128,warps=2,stages=4,splits=1
+//! start        BM=m>32?64:m>16?32:m>8?16:8,BN=32,depth=has_cp_async?128:64,\
+//!              warps=2,stages=4,splits=1
 #include "gemm_flat.h"
 
 constexpr int kDepth = static_cast<int>(depth);
@@ -44,11 +45,18 @@ HONE_GPU_KERNEL(main, threads) {
   const auto fetch = [&](int step) {
     ws.copy(shared + filled, step, step < part.end);
     xs.copy(shared + filled + kBN * kDepth, step, step < part.end);
-    commit_copies();
+    commit_stage();
+  };
+  const auto settle = [&] {
+    ws.settle(shared + filled);
+    xs.settle(shared + filled + kBN * kDepth);
     next_stage(filled);
   };
 #pragma unroll
-  for (int s = 0; s < kStages - 1; ++s) fetch(part.begin + s);
+  for (int s = 0; s < kStages - 1; ++s) {
+    fetch(part.begin + s);
+    settle();
+  }
 
   const int lane = lane_index();
   const int first = wave_index() * kTall * 16;  // row of w in the tile
@@ -59,8 +67,7 @@ HONE_GPU_KERNEL(main, threads) {
   const int x_place = place_of_run<kDepth, 1>(lane % 8, lane / 8);
   Sum sum[kTall][kWide][4] = {};
   for (int step = part.begin; step < part.end; ++step) {
-    wait_for_copies<kStages - 2>();
-    barrier();  // this step's tiles are here for all, and nobody reads the last one's any more
+    next_stage_for_all();
     fetch(step + kStages - 1);
     const u8 *w_tile = shared + used, *x_tile = w_tile + kBN * kDepth;
 #pragma unroll
@@ -80,6 +87,7 @@ HONE_GPU_KERNEL(main, threads) {
             multiply_add(x_t{}, sum[i][j], left, right[j][half], right[j][half + 1]);
         }
     }
+    settle();
     next_stage(used);
   }
 #pragma unroll

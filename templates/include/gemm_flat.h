@@ -29,6 +29,31 @@ HONE_INLINE int later_run(int place, int on) {
   return (place ^ on % runs * kRun) + on / runs * kLine;
 }
 
+// Runs on their way from global to shared memory: behind the threads' back, or before sm_80 in
+// registers from bring() to settle(). Zeros where nothing is `there`.
+template <int count>
+struct Copies {
+  Words<kRun> held[has_cp_async ? 1 : count];
+
+  HONE_INLINE void bring(int e, u8 *to, const u8 *from, bool there) {
+    if constexpr (has_cp_async)
+      copy_async(to, from, there);
+    else
+      held[e] = there ? *reinterpret_cast<const Words<kRun> *>(from) : Words<kRun>{};
+  }
+  HONE_INLINE void settle(int e, u8 *to) const {
+    if constexpr (!has_cp_async) *reinterpret_cast<Words<kRun> *>(to) = held[e];
+  }
+};
+HONE_INLINE void commit_stage() {
+  if constexpr (has_cp_async) commit_copies();
+}
+// The oldest of the stages under way is here for all threads, and they are done with the one before.
+HONE_INLINE void next_stage_for_all() {
+  if constexpr (has_cp_async) wait_for_copies<kStages - 2>();
+  barrier();
+}
+
 // The runs that a thread copies to a tile of `extent` rows of `bytes` bytes out of a matrix with
 // rows of `row_bytes`, step after step along its rows. `whole`: no tile reaches beyond the matrix.
 template <int extent, int bytes, i64 row_bytes, int apart, bool whole>
@@ -38,6 +63,7 @@ struct Stream {
   static_assert(kThreads % kRuns == 0);
   const u8 *from;
   int rows;  // how many there are from this thread's first on
+  Copies<(kAll + kThreads - 1) / kThreads> copies;
 
   HONE_INLINE Stream(const void *matrix, i64 first, i64 there, int step) {
     const int row = thread_index() / kRuns;
@@ -45,15 +71,26 @@ struct Stream {
            thread_index() % kRuns * kRun + static_cast<i64>(step) * bytes;
     rows = static_cast<int>(smaller<i64>(there - first, extent)) - row;
   }
-  // Zeros where there is nothing, or nothing is wanted.
-  HONE_INLINE void copy(u8 *tile, int step, bool wanted) {
+  // Calls f(e, place in the tile) for each run.
+  template <typename F>
+  HONE_INLINE void each(u8 *tile, F f) {
     const int row = thread_index() / kRuns, run = thread_index() % kRuns;
-    const bool within = wanted && (row_bytes % bytes == 0 || step * bytes + run * kRun < row_bytes);
 #pragma unroll
     for (int e = 0; e * kThreads < kAll; ++e)
       if (kAll % kThreads == 0 || row + e * kRowStep < extent)
-        copy_async(tile + place_of_run<bytes, apart>(row + e * kRowStep, run),
-                   from + e * kRowStep * row_bytes, within && (whole || e * kRowStep < rows));
+        f(e, tile + place_of_run<bytes, apart>(row + e * kRowStep, run));
+  }
+  // Zeros where there is nothing, or nothing is wanted.
+  HONE_INLINE void copy(u8 *tile, int step, bool wanted) {
+    const int run = thread_index() % kRuns;
+    const bool within = wanted && (row_bytes % bytes == 0 || step * bytes + run * kRun < row_bytes);
+    each(tile, [&](int e, u8 *to) {
+      copies.bring(e, to, from + e * kRowStep * row_bytes,
+                   within && (whole || e * kRowStep < rows));
+    });
     from += bytes;
+  }
+  HONE_INLINE void settle(u8 *tile) {
+    each(tile, [&](int e, u8 *to) { copies.settle(e, to); });
   }
 };

@@ -55,6 +55,10 @@ TEST(GpuTemplates, MatricesAreRightOnAnA100) {
   expect_right("nvrtc", "cuda/sm_80", "blocks.cu", {kQuantised, kHalves});
   expect_right("nvrtc", "cuda/sm_80", "blocks_vector.cu", {kQuantised});
 }
+TEST(GpuTemplates, FewRowsAreRightOnAT4) {
+  expect_right("nvrtc", "cuda/sm_75", "flat.cu", {kBytes});
+  expect_right("nvrtc", "cuda/sm_75", "blocks.cu", {kHalves});
+}
 TEST(GpuTemplates, AttentionIsRightOnAnA100) {
   expect_right("nvrtc", "cuda/sm_80", "split.cu", {kQueries});
 }
