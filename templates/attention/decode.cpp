@@ -7,7 +7,7 @@
 // tile_columns. unified (FlashDecoding++) needs no maximum: rows that the guard rejects are
 // computed again, online.
 //! serves        cpu
-//! when          q <= 64
+//! when          q <= 64 || c == s8
 //! fixed         heads kv_heads d window page
 //! param         softmax online lazy unified
 //! param         dot f32 bf16               // queries times keys: in f32, or two bf16 at a time
@@ -53,6 +53,21 @@ struct State {
   f32 *maximum;  // [state]
   f32 *sum;      // [state]
   f32 *shrink;   // [state]: what the new maximum does to sums and outputs so far
+};
+
+// Of the keys and values of a block's tokens, where the cache is of s8; zeros beyond `count`.
+struct Scales {
+  static constexpr i64 kRoom = c == word::s8 ? block : 1;
+  f32 key[kRoom], value[kRoom];
+
+  void look(const Args &a, i64 sequence, i64 kv_head, i64 first, i64 count) {
+    const Cache<f32> keys = scales_of(a, a.k_scale, sequence, kv_head);
+    const Cache<f32> values = scales_of(a, a.v_scale, sequence, kv_head);
+    for (i64 t = 0; t < kRoom; ++t) {
+      key[t] = t < count ? *keys[first + t] : 0.0f;
+      value[t] = t < count ? *values[first + t] : 0.0f;
+    }
+  }
 };
 
 // Walks the rows of a later block, in the order of memory, one row per row that is computed on.
@@ -168,15 +183,17 @@ static void add_value_rows(const f32 *p, const Cache<v_t> &values, i64 first, i6
 }
 
 // scores[group][count] become probabilities; maximum, sum and shrink of the `group` rows follow.
-static void probabilities(const Args &a, word mode, const State &s, i64 count, i64 distance,
-                          i64 kv_head) {
+static void probabilities(const Args &a, word mode, const State &s, const Scales &scales, i64 count,
+                          i64 distance, i64 kv_head) {
   const i64 whole = round_up(count, i64(lanes));
   f32 largest[round_up(group, 16)];
   for (i64 h = 0; h < group; ++h) {
     f32 *scores = s.scores + h * block;
     vec top = broadcast(kNegativeInfinity);
     for (i64 t = 0; t < whole; t += lanes) {
-      vec v = finish_scores(a, vload(scores + t), kv_head * group + h, distance - t);
+      vec v = vload(scores + t);
+      if constexpr (c == word::s8) v = v * vload(scales.key + t);
+      v = finish_scores(a, v, kv_head * group + h, distance - t);
       if (t + lanes > count) {
         v = select(iota() < static_cast<i32>(count - t), v, broadcast(kNegativeInfinity));
         vstore(scores + t, v);
@@ -200,7 +217,10 @@ static void probabilities(const Args &a, word mode, const State &s, i64 count, i
     vec sum{};
     for (i64 t = 0; t < whole; t += lanes) {
       const vec p = vexp2(vload(scores + t) - base);
-      vstore(scores + t, p);
+      if constexpr (c == word::s8)
+        vstore(scores + t, p * vload(scales.value + t));
+      else
+        vstore(scores + t, p);
       sum = sum + p;
     }
     s.sum[h] = s.sum[h] * s.shrink[h] + reduce_add(sum);
@@ -255,7 +275,10 @@ __attribute__((noinline)) static void attend(const Args &a, const State &all,
         if constexpr (whole < group)
           score_heads<group - whole>(s.query + whole * padded, key, begin, count, later_keys,
                                      s.scores + whole * block);
-        probabilities(a, mode, s, count, position - begin, task.kv_head + bundled);
+        Scales scales;
+        if constexpr (c == word::s8)
+          scales.look(a, task.sequence, task.kv_head + bundled, begin, count);
+        probabilities(a, mode, s, scales, count, position - begin, task.kv_head + bundled);
         for (i64 h = 0; h < whole; h += tile_heads)
           add_value_rows<tile_heads>(s.scores + h * block, value, begin, count, s.shrink + h,
                                      s.out + h * padded, later_values);

@@ -3,7 +3,7 @@
 // probabilities of one query, in the very places in which the second product wants them. For that
 // the values lie transposed in shared memory.
 //! serves       hip
-//! when         has_mfma && d % 8 == 0 && d <= 256
+//! when         has_mfma && c != s8 && d % 8 == 0 && d <= 256
 //! fixed        heads kv_heads d window page
 //! param        softmax online lazy unified
 //! param        WM 1 2 4 8

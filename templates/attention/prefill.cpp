@@ -4,7 +4,7 @@
 // tile_rows broadcasts against tile_columns vectors. Blocks and panels that no row sees are
 // skipped.
 //! serves        cpu
-//! when          q >= 8
+//! when          q >= 8 && c != s8
 //! fixed         heads kv_heads d window page
 //! param         softmax online lazy unified
 //! param         dot f32 bf16               // queries times keys: in f32, or two bf16 at a time

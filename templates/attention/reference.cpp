@@ -20,6 +20,7 @@ void attention_rows(const A &a, i64 begin, i64 end) {
     auto score = [&](i64 j) {
       double s = 0;
       for (i64 e = 0; e < a.d; ++e) s += load(a.query, r * a.d + e) * load(a.k, element(j) + e);
+      if constexpr (c == word::s8) s *= double(a.k_scale[element(j) / a.d]);
       s *= scale;
       if constexpr (softcap == word::yes)
         s = double(a.softcap_value) * __builtin_tanh(s / double(a.softcap_value));
@@ -43,7 +44,9 @@ void attention_rows(const A &a, i64 begin, i64 end) {
         largest = s;
       }
       const double p = s == -__builtin_inf() ? 0 : __builtin_exp(s - largest);
-      for (i64 e = 0; e < a.d; ++e) a.out[r * a.d + e] += p * load(a.v, element(j) + e);
+      double weight = p;
+      if constexpr (c == word::s8) weight *= double(a.v_scale[element(j) / a.d]);
+      for (i64 e = 0; e < a.d; ++e) a.out[r * a.d + e] += weight * load(a.v, element(j) + e);
       sum += p;
     }
     for (i64 e = 0; e < a.d && low < high; ++e) a.out[r * a.d + e] /= sum;

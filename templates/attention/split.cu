@@ -7,7 +7,7 @@
 //! param        softmax online lazy unified
 //! param        team 4 8 16 32
 //! param        threads 64 128 256
-//! param        vec 1 2 4 8                     // elements in one access
+//! param        vec 1 2 4 8 16                  // elements in one access
 //! param        rows 1 2 4 8 16
 //! param        keys 1 2 4
 //! launch_param splits 1 2 4 8 16 32 64
@@ -15,7 +15,7 @@
 //! let          pitch = round_up(d, 4)                 // floats of a row of sums, in shared memory
 //! let          shared_bytes = threads / wave * rows * (pitch + 2) * 4
 //! require      threads % wave == 0
-//! require      d % vec == 0 && size(c, vec) <= 16 && size(x, vec) <= 32
+//! require      d % vec == 0 && size(c, vec) <= 16 && size(x, vec) <= 64
 //! require      team == 4 || team * vec < 2 * d
 //! require      (2 * rows + keys) * share + (keys + 6) * rows <= 160 && rows * keys <= 16
 //! require      rows == 1 || rows < 2 * q * (heads / kv_heads)
@@ -61,6 +61,8 @@ HONE_GPU_KERNEL(main, threads) {
   }
   const Cache<k_t> cached_keys(a, a.k, task.sequence, task.kv_head);
   const Cache<v_t> cached_values(a, a.v, task.sequence, task.kv_head);
+  const Cache<k_scale_t, 1> key_scales(a, a.k_scale, task.sequence, task.kv_head);
+  const Cache<v_scale_t, 1> value_scales(a, a.v_scale, task.sequence, task.kv_head);
   const Meeting<kThreads / kWave, kRows, static_cast<int>(pitch)> meeting;
 
   for (bool fixed = softmax == word::unified;; fixed = false) {
@@ -71,10 +73,12 @@ HONE_GPU_KERNEL(main, threads) {
     // none.
     for (i32 base = task.begin; base < task.end; base += kTeams * kKeys) {
       const i32 first = base + thread_index() / kTeam * kKeys;
-      f32 score[kRows][kKeys] = {};
+      f32 score[kRows][kKeys] = {}, key_scale[kKeys];
 #pragma unroll
       for (int u = 0; u < kKeys; ++u) {
-        const k_t *key = cached_keys[smaller(first + u, task.end - 1)];
+        const i32 token = smaller(first + u, task.end - 1);
+        const k_t *key = cached_keys[token];
+        if constexpr (c == word::s8) key_scale[u] = *key_scales[token];
         for_vectors([&](int j, int element) {
           f32 some[kVec];
           load_vector(some, key + element);
@@ -94,6 +98,7 @@ HONE_GPU_KERNEL(main, threads) {
           const i32 token = first + u;
           sees[r][u] = token < task.end && token >= seen.low && token < seen.high;
           score[r][u] = reduce_lanes<kTeam>(score[r][u], [](f32 p, f32 q) { return p + q; });
+          if constexpr (c == word::s8) score[r][u] *= key_scale[u];
           score[r][u] = finish_score(a, score[r][u], slope[r], task.position(r) - token);
           if (sees[r][u]) found = largest_of(found, score[r][u]);
         }
@@ -115,7 +120,13 @@ HONE_GPU_KERNEL(main, threads) {
       }
 #pragma unroll
       for (int u = 0; u < kKeys; ++u) {
-        const v_t *value = cached_values[smaller(first + u, task.end - 1)];
+        const i32 token = smaller(first + u, task.end - 1);
+        const v_t *value = cached_values[token];
+        if constexpr (c == word::s8) {
+          const f32 scale = *value_scales[token];
+#pragma unroll
+          for (int r = 0; r < kRows; ++r) score[r][u] *= scale;
+        }
         for_vectors([&](int j, int element) {
           f32 some[kVec];
           load_vector(some, value + element);

@@ -34,6 +34,22 @@ inline Cache<T> cache_of(const A &a, const T *data, i64 sequence, i64 kv_head) {
   else
     return {data + kv_head * d, kv_heads * d, a.block_table + sequence * ceil_div(a.cap, page)};
 }
+// The scales of a head's tokens, where the cache is of s8.
+template <typename A>
+inline Cache<f32> scales_of(const A &a, const f32 *data, i64 sequence, i64 kv_head) {
+  if constexpr (layout == word::tokens)
+    return {data + sequence * a.cap * kv_heads + kv_head, kv_heads, nullptr};
+  else if constexpr (layout == word::heads)
+    return {data + (sequence * kv_heads + kv_head) * a.cap, 1, nullptr};
+  else
+    return {data + kv_head, kv_heads, a.block_table + sequence * ceil_div(a.cap, page)};
+}
+inline vec vload(const i8 *p) { return to_vec(load_i8(p)); }
+inline vec vload(const i8 *p, i64 count) {
+  i8 part[lanes] = {};
+  for (i64 i = 0; i < count; ++i) part[i] = p[i];
+  return vload(part);
+}
 template <typename T>
 inline void prefetch_row(const T *row) {  // into L2: L1 is too small for what is under way
   for (i64 line = 0; line < d * i64(sizeof(T)); line += 64)
@@ -65,8 +81,8 @@ inline f32 query_factor(const A &a) {
   else
     return scale * kLog2e;
 }
-// finish_scores changes something.
-constexpr bool finishing = softcap == word::yes || alibi == word::yes || dot == word::bf16;
+// Scores change once more before they are looked at.
+constexpr bool finishing = c == word::s8 || softcap == word::yes || alibi == word::yes || dot == word::bf16;
 // `lanes` pairs of neighbouring 16-bit elements, as bits.
 template <typename T>
 inline vec load_pairs(const T *p) {

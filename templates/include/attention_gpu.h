@@ -12,26 +12,27 @@ constexpr f32 kLog2e = 1.44269504f;
 // Elements between neighbouring tokens of a cache; paged: within a page.
 constexpr i64 kTokenStride = layout == word::heads ? kD : kv_heads * kD;
 
-// One head of one sequence, in the key or the value cache.
-template <typename T>
+// One head of one sequence, in the key or the value cache; of their scales with `width` 1.
+template <typename T, i64 width = d>
 struct Cache {
+  static constexpr i64 kStride = kTokenStride / d * width;
   const T *base;
   const i32 *pages;  // paged: page numbers of this sequence
 
   HONE_INLINE Cache(const Args &a, const T *data, i64 sequence, i64 kv_head) {
     if constexpr (layout == word::tokens)
-      base = data + (sequence * a.cap * kv_heads + kv_head) * d;
+      base = data + (sequence * a.cap * kv_heads + kv_head) * width;
     else if constexpr (layout == word::heads)
-      base = data + (sequence * kv_heads + kv_head) * a.cap * d;
+      base = data + (sequence * kv_heads + kv_head) * a.cap * width;
     else
-      base = data + kv_head * d;
+      base = data + kv_head * width;
     if constexpr (layout == word::paged) pages = a.block_table + sequence * ceil_div(a.cap, page);
   }
   HONE_INLINE const T *operator[](i32 token) const {
     if constexpr (layout == word::paged)
-      return base + (pages[token / kPage] * page + token % kPage) * kTokenStride;
+      return base + (pages[token / kPage] * page + token % kPage) * kStride;
     else
-      return base + token * kTokenStride;
+      return base + token * kStride;
   }
 };
 

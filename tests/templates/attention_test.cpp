@@ -57,6 +57,10 @@ void attend(const Shape& shape, std::int64_t sequence, std::int64_t token, std::
   const double* query = &call.x("query")[static_cast<std::size_t>(
       ((sequence * shape.q + token) * shape.heads + head) * shape.d)];
   const double *keys = call.x("k").data(), *values = call.x("v").data();
+  const bool scaled = call.is("c", "s8");
+  const auto scale_at = [&](const char* name, std::size_t at) {
+    return scaled ? call.x(name)[at / d] : 1.0;
+  };
   double scale = call.scalar("scale", 0);
   if (scale == 0) scale = 1 / std::sqrt(static_cast<double>(d));
   const double cap = call.scalar("softcap_value", 50);
@@ -68,7 +72,7 @@ void attend(const Shape& shape, std::int64_t sequence, std::int64_t token, std::
     const std::size_t at = shape.at(sequence, kv_head, j);
     double s = 0;
     for (std::size_t e = 0; e < d; ++e) s += query[e] * keys[at + e];
-    s *= scale;
+    s *= scale * scale_at("k_scale", at);
     if (shape.capped) s = cap * std::tanh(s / cap);
     if (shape.sloped) s -= slope * static_cast<double>(std::abs(position - j));
     scores.emplace_back(s, at);
@@ -79,7 +83,8 @@ void attend(const Shape& shape, std::int64_t sequence, std::int64_t token, std::
   for (const auto& [score, at] : scores) {
     const double p = std::exp(score - most);
     sum += p;
-    for (std::size_t e = 0; e < d; ++e) out[e] += p * values[at + e];
+    const double weight = p * scale_at("v_scale", at);
+    for (std::size_t e = 0; e < d; ++e) out[e] += weight * values[at + e];
   }
   for (std::size_t e = 0; e < d; ++e) out[e] /= sum;
 }
@@ -87,14 +92,17 @@ void attend(const Shape& shape, std::int64_t sequence, std::int64_t token, std::
 // What lies in the cache beyond a sequence's end, and which page holds it, is anything.
 void spoil_unused(Random& random, Call& call) {
   const Shape shape(call);
-  for (const char* name : {"k", "v"}) {
+  const bool scaled = call.is("c", "s8");  // then it is the scales that can be anything
+  const std::int64_t width = scaled ? 1 : shape.d;
+  for (const char* name : {scaled ? "k_scale" : "k", scaled ? "v_scale" : "v"}) {
     Tensor& cache = call.in[name];
     std::vector<double> spoilt(cache.values.size(), kNaN);
     for (std::int64_t sequence = 0; sequence < call["batch"]; ++sequence)
       for (std::int64_t head = 0; head < shape.kv_heads; ++head)
         for (std::int64_t j = 0; j < shape.length(sequence); ++j) {
-          const std::size_t at = shape.at(sequence, head, j);
-          std::copy_n(&cache.values[at], shape.d, &spoilt[at]);
+          const std::size_t at =
+              shape.at(sequence, head, j) / static_cast<std::size_t>(shape.d / width);
+          std::copy_n(&cache.values[at], width, &spoilt[at]);
         }
     cache.values = std::move(spoilt);
     cache.store();
@@ -164,6 +172,10 @@ Spec attention() {
     for (double& value : call.in["query"].values)
       value = static_cast<double>(8 * within(random, -4, 4));
     for (double& value : call.in["k"].values) value = static_cast<double>(within(random, -4, 4));
+    if (call.is("c", "s8")) {
+      for (double& value : call.in["k_scale"].values) value = one_of(random, {0.5, 1.0});
+      call.in["k_scale"].store();
+    }
     call.in["query"].store();
     call.in["k"].store();
     spoil_unused(random, call);
@@ -174,8 +186,10 @@ Spec attention() {
   };
   spec.special = [](const Call& call) {
     // With slopes a probability may vanish in single precision, and zero times infinity is NaN.
-    std::map<std::string, bool> allowed = {
-        {"query", true}, {"k", true}, {"v", call.is("alibi", "no")}};
+    const bool scaled = call.is("c", "s8");
+    std::map<std::string, bool> allowed = {{"query", true},
+                                           {scaled ? "k_scale" : "k", true},
+                                           {scaled ? "v_scale" : "v", call.is("alibi", "no")}};
     if (call.is("alibi", "yes")) allowed["slopes"] = false;
     return allowed;
   };
