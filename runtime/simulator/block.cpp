@@ -220,6 +220,9 @@ void start_block(Run& run, Block& block, std::uint64_t number) {
     if (w.local_written != nullptr) std::memset(w.local_written, 0, local * kLanes);
     w.copies.clear();
     w.committed.fill(0);
+    w.products.clear();
+    w.product_groups = 0;
+    w.sums_taint.clear();
     w.carry = 0;
     w.fragments.clear();
     Fragment f;

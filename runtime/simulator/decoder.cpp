@@ -187,7 +187,7 @@ void decode_function(DecodeContext& context, const ParsedFunction& parsed, Funct
                         select_bits(s) || select_float(s) || select_half(s) || select_compare(s) ||
                         select_convert(s) || select_memory(s) || select_atomic(s) ||
                         select_async(s) || select_mbarriers(s) || select_matrix(s) ||
-                        select_warp(s);
+                        select_warpgroup(s) || select_warp(s);
       if (!done) {
         if (is_known_ptx(s.root())) s.unsupported("the simulator doesn't run this instruction");
         s.fail("no such instruction");

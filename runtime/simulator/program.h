@@ -88,7 +88,7 @@ struct Instruction {
   std::uint32_t guard = 0;  // predicate * 2 + negated; predicate 0 is always true
   std::uint32_t target = 0;
   std::uint8_t destinations = 0, sources = 0;
-  std::uint8_t flops = 0;  // per lane; matrix: of the whole warp / 256
+  std::uint16_t flops = 0;  // per lane; matrix: of the whole warp / 256
   Flow flow = Flow::kNext;
   Taint taint = Taint::kMerge;
   Kind kind = Kind::kOther;

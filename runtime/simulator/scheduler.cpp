@@ -124,6 +124,7 @@ void remove_lanes(Warp& w, std::size_t index, std::uint32_t lanes) {
 
 void leave(Warp& w, std::size_t index, std::uint32_t lanes) {
   check_pending_copies(w, lanes);
+  check_products(w);
   check_left_behind(w, w.fragments[index], lanes);
   w.exited |= lanes;
   Fragment& f = w.fragments[index];

@@ -102,6 +102,7 @@ bool select_atomic(Selector& s);
 bool select_async(Selector& s);
 bool select_mbarriers(Selector& s);
 bool select_matrix(Selector& s);
+bool select_warpgroup(Selector& s);
 bool select_warp(Selector& s);
 bool select_control(Selector& s);
 

@@ -90,6 +90,14 @@ struct Transfer {
   std::uint64_t sequence = 0;
 };
 
+// A wgmma that nobody has waited for.
+struct Product {
+  const Function* function = nullptr;
+  std::uint32_t pc = 0;
+  std::uint32_t group = 0;
+  std::array<std::uint64_t, 2> descriptors{};
+};
+
 struct Warp {
   // Of the function that runs.
   std::uint32_t* rows = nullptr;
@@ -117,6 +125,10 @@ struct Warp {
   std::uint64_t copy_sequence = 0;  // cp.async so far
   std::array<std::uint32_t, kLanes> committed{};
   std::uint32_t carry = 0;  // the condition code of add.cc
+  std::vector<Product> products;
+  std::uint32_t product_groups = 0;  // committed
+  // Of sums under way: lanes that will be undefined, by place.
+  std::unordered_map<std::uint32_t, std::uint32_t> sums_taint;
 
   template <class T>
   [[gnu::always_inline]] T* row(std::uint32_t r) const {
@@ -311,6 +323,9 @@ inline constexpr std::uint32_t kBarrierReduces = kBarrierPopc | kBarrierAnd | kB
 void complete_copies(Warp& w, std::uint32_t mask, std::uint32_t keep, bool all);
 void complete_copies_before(Warp& w, std::uint32_t mask, std::uint64_t sequence);
 void check_pending_copies(Warp& w, std::uint32_t mask);
+
+// ops_warpgroup.cpp: the warp leaves; no wgmma may be under way.
+void check_products(Warp& w);
 
 // ops_mbarrier.cpp
 // Threads leave: their cp.async that an mbarrier waits for arrive.

@@ -196,7 +196,7 @@ TEST(DamagedPtx, TheErrorNamesTheLineAndWhatIsWrong) {
 TEST(UnsupportedPtx, IsNamedWithItsLineWhenItsKernelRuns) {
   const std::string ptx =
       ".version 8.0\n.target sm_90a\n.address_size 64\n.visible .entry "
-      "first()\n{\nwgmma.fence.sync.aligned;\nret;\n}\n"
+      "first()\n{\ntcgen05.fence::before_thread_sync;\nret;\n}\n"
       ".visible .entry second()\n{\nret;\n}\n";
   sim::Memory memory(1 << 20, true);
   const sim::Module module(ptx, *sim::find_gpu("sm_90"), memory);
@@ -207,7 +207,7 @@ TEST(UnsupportedPtx, IsNamedWithItsLineWhenItsKernelRuns) {
   };
   EXPECT_THAT(module.kernel("first")->unsupported,
               testing::AllOf(testing::HasSubstr("ptx line 6"),
-                             testing::HasSubstr("wgmma.fence.sync.aligned")));
+                             testing::HasSubstr("tcgen05.fence::before_thread_sync")));
   EXPECT_THROW(run("first"), Error);
   EXPECT_EQ(module.kernel("second")->unsupported, "");
   EXPECT_TRUE(run("second").ok());

@@ -204,11 +204,12 @@ TEST(PtxInterpreter, AnInstructionThatItLacksIsAnErrorOfItsKernelOnly) {
   const Gpu& gpu = *find_gpu("h100");
   Memory memory(std::size_t{1} << 20, true);
   const std::string ptx =
-      ".version 8.0\n.target sm_90a\n.address_size 64\n.entry a() {\n  wgmma.fence.sync.aligned;\n "
+      ".version 8.0\n.target sm_90a\n.address_size 64\n.entry a() {\n  "
+      "tcgen05.fence::before_thread_sync;\n "
       " ret;\n}\n.entry b() {\n  ret;\n}\n";
   const Module module(ptx, gpu, memory);
   EXPECT_THAT(module.kernel("a")->unsupported,
-              testing::AllOf(testing::HasSubstr("line 5"), testing::HasSubstr("wgmma.fence")));
+              testing::AllOf(testing::HasSubstr("line 5"), testing::HasSubstr("tcgen05.fence")));
   EXPECT_EQ(module.kernel("b")->unsupported, "");
   EXPECT_THROW(Module(".version 8.0\n.target sm_80\n.address_size 64\n.entry a() { gargle; }\n",
                       gpu, memory),

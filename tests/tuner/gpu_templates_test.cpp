@@ -59,6 +59,38 @@ TEST(GpuTemplates, FewRowsAreRightOnAT4) {
   expect_right("nvrtc", "cuda/sm_75", "flat.cu", {kBytes});
   expect_right("nvrtc", "cuda/sm_75", "blocks.cu", {kHalves});
 }
+TEST(GpuTemplates, MatricesAreRightOnTuring) {
+  expect_right("nvrtc", "cuda/sm_75", "mma_registers.cu", {kBytes});
+}
+TEST(GpuTemplates, MatricesAreRightOnAnH100) {
+  expect_right("nvrtc", "cuda/sm_90a", "wgmma.cu", {kMatrices, kBytes});
+}
+// Whole sectors of global memory, all banks of shared memory.
+TEST(GpuTemplates, MatricesOfAlignedShapesMoveNoByteInVain) {
+  try {
+    find_rtc("nvrtc");
+  } catch (const Error& error) {
+    GTEST_SKIP() << error.what();
+  }
+  struct Case {
+    const char *target, *variant, *config;
+  };
+  for (const auto& [target, variant, config] :
+       {Case{"cuda/sm_80", "mma.cu", "BM=128,BN=128,depth=64,WM=2,WN=2,stages=4,raster=1,splits=1"},
+        Case{"cuda/sm_75", "mma_registers.cu", "BM=64,BN=64,depth=128,WM=2,WN=2,raster=1,splits=1"},
+        Case{"cuda/sm_90a", "wgmma.cu", "users=1,BN=128,stages=3,raster=1,splits=1"}}) {
+    SCOPED_TRACE(variant);
+    Program program({"check", "gemm:m=128,n=128,k=128,x=f16,w=f16,y=f16", "--target", target,
+                     "--variant", variant, "--config", config, "--json"});
+    const std::vector<Json> checks = program.objects();
+    ASSERT_EQ(checks.size(), 1u) << program.errors();
+    const Json& counters = checks[0].at("counters");
+    const auto count = [&](const char* name) { return counters.at(name).get<double>(); };
+    EXPECT_EQ(count("global_load_sectors"), count("global_load_sectors_ideal"));
+    EXPECT_EQ(count("global_store_sectors"), count("global_store_sectors_ideal"));
+    EXPECT_LE(count("shared_wavefronts"), 1.05 * count("shared_wavefronts_ideal"));
+  }
+}
 TEST(GpuTemplates, AttentionIsRightOnAnA100) {
   expect_right("nvrtc", "cuda/sm_80", "split.cu", {kQueries});
 }
