@@ -1,38 +1,19 @@
 // Dot products of the packed block formats with x in blocks of s8, four elements an instruction.
 #pragma once
+#include "dot_gpu.h"
 #include "gemm_blocks.h"
 
-// sum + the four bytes of a times those of b, which are signed; those of a are where kSigned.
-// fast_inverse(): within two units in the last place.
-#if HONE_CUDA
-constexpr bool kSigned = false;
-HONE_INLINE i32 dot_bytes(u32 a, u32 b, i32 sum) {
-  i32 result;
-  asm("dp4a.u32.s32 %0, %1, %2, %3;" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
-  return result;
-}
+// Within two units in the last place.
 HONE_INLINE f32 fast_inverse(f32 value) {
+#if HONE_CUDA
   f32 result;
   asm("rcp.approx.f32 %0, %1;" : "=f"(result) : "f"(value));
   return result;
-}
 #else
-#if defined(__gfx1100__)
-constexpr bool kSigned = false;
-HONE_INLINE i32 dot_bytes(u32 a, u32 b, i32 sum) {
-#pragma unroll
-  for (int i = 0; i < 32; i += 8)
-    sum += static_cast<i32>(a >> i & 255) * static_cast<i8>(b >> i & 255);
-  return sum;
-}
-#else
-constexpr bool kSigned = true;
-HONE_INLINE i32 dot_bytes(u32 a, u32 b, i32 sum) {
-  return __builtin_amdgcn_sdot4(static_cast<i32>(a), static_cast<i32>(b), sum, false);
-}
+  return __builtin_amdgcn_rcpf(value);
 #endif
-HONE_INLINE f32 fast_inverse(f32 value) { return __builtin_amdgcn_rcpf(value); }
-#endif
+}
+
 constexpr u32 kFlip = w == word::q8_0 && kSigned ? 0x80808080u : 0;  // makes bytes + 128 signed
 constexpr i32 kOffset = w == word::q4_0 ? 8 : w == word::q8_0 && !kSigned ? 128 : 0;
 
@@ -104,7 +85,7 @@ HONE_INLINE XPart quantise(const f32 (&value)[kLaneDepth]) {
   }
   result.scale = top < smallest ? 0.0f : top * (1.0f / 127.0f);
   constexpr u32 ones = 0x01010101u;
-  const i32 total = dot_bytes(ones, result.quants[1], dot_bytes(ones, result.quants[0], 0));
+  const i32 total = dot_quants(ones, result.quants[1], dot_quants(ones, result.quants[0], 0));
   if constexpr (w == word::q4_1)
     result.sum = result.scale * static_cast<f32>(total);
   else
@@ -119,12 +100,12 @@ HONE_INLINE void add_dots(f32 (&sum)[kLaneRows], const Quants &quants, const XPa
     u32 factors;
     if constexpr (w == word::q8_0) {
       const u32 *words = quants.part[row / 2].word + row % 2 * 2;
-      dot = dot_bytes(words[0] ^ kFlip, x_part.quants[0], dot);
-      dot = dot_bytes(words[1] ^ kFlip, x_part.quants[1], dot);
+      dot = dot_quants(words[0] ^ kFlip, x_part.quants[0], dot);
+      dot = dot_quants(words[1] ^ kFlip, x_part.quants[1], dot);
     } else {
       const u32 all = quants.part[0].word[row];
-      dot = dot_bytes(all & 0x0f0f0f0fu, x_part.quants[0], dot);
-      dot = dot_bytes(all >> 4 & 0x0f0f0f0fu, x_part.quants[1], dot);
+      dot = dot_quants(all & 0x0f0f0f0fu, x_part.quants[0], dot);
+      dot = dot_quants(all >> 4 & 0x0f0f0f0fu, x_part.quants[1], dot);
     }
     if constexpr (w == word::q4_1)
       factors = quants.factors.word[row];

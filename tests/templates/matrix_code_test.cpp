@@ -89,6 +89,7 @@ TEST(MatrixCode, VectorLoopsLoadWholeVectorsOnAnA100) {
       {"vector.cu", "gemm:m=1,n=4096,k=4096,x=f16,w=f16", "", 32},
       {"vector.cu", "gemm:m=1,n=4096,k=4096,x=bf16,w=bf16", "", 32},
       {"vector.cu", "gemm:m=1,n=4096,k=4096,w=f16", "", 32},
+      {"vector.cu", "gemm:m=1,n=4096,k=4096,x=s8,w=s8", "", 64},
       {"blocks_vector.cu", "gemm:m=1,n=4096,k=4096,w=q8_0", "", 32},
       {"blocks_vector.cu", "gemm:m=1,n=4096,k=4096,w=q4_0", "", 16},
       {"blocks_vector.cu", "gemm:m=1,n=4096,k=4096,w=q4_1", "", 16},
