@@ -1,7 +1,8 @@
 // Weights in block formats on matrix cores by MFMA, as in mfma.hip: they are packed as for blocks.cu
-// and become numbers of x's type on their way from registers to shared memory.
+// and become 16-bit numbers on their way from registers to shared memory, of x's type or, with x = f32,
+// bf16, to which x is rounded then too.
 //! serves       hip
-//! when         has_mfma && quantised && (x == f16 || x == bf16)
+//! when         has_mfma && quantised
 //! fixed        n k
 //! param        BM 16 32 64 128 256
 //! param        BN 32 64 128 256
@@ -28,9 +29,56 @@
 #include "gemm_halves.h"
 #include "mfma_tiles.h"
 
+using Half = decltype([] {
+  if constexpr (x == word::f16) return f16{};
+  else return bf16{};
+}());
+constexpr int kDeep = kDepth / 64;  // blocks of k in a tile
+
+// The runs of the tiles of x that a thread carries, eight elements each.
+struct CarriedX {
+  static constexpr int kAll = kBM * kRuns, kEach = (kAll + kThreads - 1) / kThreads;
+  static constexpr int kParts = static_cast<int>(sizeof(x_t)) / 2;  // of 16 bytes
+  const x_t *rows;
+  i64 left;  // rows from the first on
+  int step;
+  Words<16> value[kEach][kParts];
+
+  HONE_INLINE void start() {
+#pragma unroll
+    for (int e = 0; e < kEach; ++e) {
+      const int at = thread_index() + e * kThreads, row = at / kRuns;
+      const i64 first = static_cast<i64>(step) * (kDepth / 2) + at % kRuns * 8;
+      const bool there = (kAll % kThreads == 0 || at < kAll) && row < left && first < k;
+#pragma unroll
+      for (int i = 0; i < kParts; ++i)
+        value[e][i] =
+            there ? reinterpret_cast<const Words<16> *>(rows + row * k + first)[i] : Words<16>{};
+    }
+    ++step;
+  }
+  HONE_INLINE void finish(u8 *to) const {
+#pragma unroll
+    for (int e = 0; e < kEach; ++e) {
+      const int at = thread_index() + e * kThreads;
+      if (kAll % kThreads != 0 && at >= kAll) break;
+      Words<16> words = value[e][0];
+      if constexpr (kParts == 2) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          const u32 *pair = value[e][i / 2].word + i % 2 * 2;
+          words.word[i] = pair_of(bf16{}, __builtin_bit_cast(f32, pair[0]),
+                                  __builtin_bit_cast(f32, pair[1]));
+        }
+      }
+      *reinterpret_cast<Words<16> *>(to + run_place(at / kRuns, at % kRuns)) = words;
+    }
+  }
+};
+
 // The lanes' parts of the tiles of w that a thread carries: four rows, a run of each.
 struct CarriedBands {
-  static constexpr int kDeep = kDepth / 64, kAll = kBN * kDeep;  // blocks of k; parts in all
+  static constexpr int kAll = kBN * kDeep;
   static constexpr int kEach = (kAll + kThreads - 1) / kThreads;
   const u8 *packed;
   i64 first_band;
@@ -65,13 +113,14 @@ struct CarriedBands {
   template <int row>
   HONE_INLINE static void put(u8 *to, const Quants &from) {
     Words<16> words;
-    weights_of_row<x_t, row>(words.word, from);
+    weights_of_row<Half, row>(words.word, from);
     *reinterpret_cast<Words<16> *>(to) = words;
   }
 };
 
 HONE_GPU_KERNEL(main, threads) {
   const Tile tile = tile_of_block(a.m, kBM, kBN, a.raster);
-  const Part part = part_of(kSteps, block_y(), a.splits);
-  multiply_tiles<x_t>(a, tile, part, CarriedBands{a.w, tile.column / kBand, part.begin, {}});
+  const Part part = part_of(static_cast<int>(ceil_div(kBlocks, kDeep)), block_y(), a.splits);
+  multiply_tiles<Half>(a, tile, part, CarriedX{a.x + tile.row * k, a.m - tile.row, part.begin, {}},
+                       CarriedBands{a.w, tile.column / kBand, part.begin, {}});
 }

@@ -29,5 +29,6 @@
 HONE_GPU_KERNEL(main, threads) {
   const Tile tile = tile_of_block(a.m, kBM, kBN, a.raster);
   const Part part = part_of(kSteps, block_y(), a.splits);
-  multiply_tiles<x_t>(a, tile, part, Carried<RunsOfW>{{a.w, tile.column, n, part.begin}, {}});
+  multiply_tiles<x_t>(a, tile, part, Carried<RunsOfX>{{a.x, tile.row, a.m, part.begin}, {}},
+                      Carried<RunsOfW>{{a.w, tile.column, n, part.begin}, {}});
 }

@@ -9,13 +9,13 @@ using Sum4 = decltype([] {
   else return f32x4{};
 }());
 
-// T: what the tiles in shared memory hold. next_w: brings those of w as Carried does.
-template <typename T, typename CarriedW>
-HONE_INLINE void multiply_tiles(const Args &a, const Tile &tile, const Part &part, CarriedW next_w) {
+// T: what the tiles in shared memory hold. next_x, next_w: bring them as Carried does.
+template <typename T, typename CarriedX, typename CarriedW>
+HONE_INLINE void multiply_tiles(const Args &a, const Tile &tile, const Part &part, CarriedX next_x,
+                                CarriedW next_w) {
   const int first_row = wave_index() / static_cast<int>(WN) * kRowTile;
   const int first_column = wave_index() % static_cast<int>(WN) * kColumnTile;
   u8 *shared = dynamic_shared();
-  Carried<RunsOfX> next_x{{a.x, tile.row, a.m, part.begin}, {}};
   const auto start = [&] {
     next_x.start();
     next_w.start();
