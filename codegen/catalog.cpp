@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 #include <ranges>
+#include <set>
 #include <span>
 
 #include "codegen/error.h"
@@ -153,6 +154,33 @@ const std::vector<Template>& Catalog::variants(std::string_view op) const {
   if (found == parsed_->variants.end())
     found = parsed_->variants.emplace(known->first, parse_variants(known->second)).first;
   return found->second;
+}
+
+void Catalog::narrow(const std::string& preset) {
+  const auto has = [&](const Template& variant) {
+    return std::any_of(variant.presets.begin(), variant.presets.end(),
+                       [&](const Preset& one) { return one.name == preset; });
+  };
+  std::set<std::string> known;
+  for (const auto& [name, op] : ops_)
+    for (const Template& variant : variants(name))
+      for (const Preset& one : variant.presets) known.insert(one.name);
+  if (!known.contains(preset))
+    throw Error(Code::kUsage, fmt::format("no template has the preset '{}'; there are: {}", preset,
+                                          fmt::join(known, " ")));
+  for (auto& [op, all] : parsed_->variants) {
+    std::set<std::string> narrowed_for;  // backends
+    for (const Template& variant : all)
+      if (has(variant)) narrowed_for.insert(variant.serves.begin(), variant.serves.end());
+    std::erase_if(all, [&](const Template& variant) {
+      return !has(variant) && std::any_of(variant.serves.begin(), variant.serves.end(),
+                                          [&](const std::string& backend) {
+                                            return narrowed_for.contains(backend);
+                                          });
+    });
+    for (Template& variant : all)
+      if (has(variant)) variant = narrowed(std::move(variant), preset);
+  }
 }
 
 const Template* Catalog::variant(std::string_view op, std::string_view name) const {

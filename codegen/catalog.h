@@ -24,6 +24,11 @@ class Catalog {
   void add_directory(
       const std::filesystem::path& directory);  // throws Error(kTemplate), Error(kIo)
 
+  // From now on variants that have this preset are narrowed to it, and stand alone among the
+  // variants of their operator and backend; operators without one are as before. Throws
+  // Error(kUsage) that lists the known presets.
+  void narrow(const std::string& preset);
+
   const std::map<std::string, Op>& ops() const { return ops_; }
   const Op& op(std::string_view name) const;  // throws Error(kNotFound) that lists the known ones
   const std::vector<Template>& variants(std::string_view op) const;  // by name

@@ -39,7 +39,8 @@ Space::Space(const Template& variant, const Values& scope)
   Lookup lookup = lookup_in(scope);
   for (const Parameter& parameter : variant.parameters) {
     Axis axis{parameter.name, {}};
-    for (const Expression& expression : parameter.values) {
+    const bool all = parameter.searched.empty();
+    for (const Expression& expression : all ? parameter.values : parameter.searched) {
       Value value = expression.with(variant.lets).evaluate(lookup);
       if (std::find(axis.values.begin(), axis.values.end(), value) == axis.values.end())
         axis.values.push_back(value);

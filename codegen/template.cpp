@@ -189,6 +189,8 @@ class VariantReader {
       read_launch(line);
     else if (key == "start")
       read_start(line);
+    else if (key == "preset")
+      read_preset(line);
     else
       fail(where, fmt::format("unknown contract line '{}'", key));
   }
@@ -274,15 +276,32 @@ class VariantReader {
   }
 
   void read_start(const Line& line) {
-    for (const std::string& entry : pieces(line.rest, ',')) {
+    for (auto& entry : assignments(line, line.rest)) result_.start.push_back(std::move(entry));
+  }
+
+  void read_preset(const Line& line) {
+    const std::size_t space = line.rest.find_first_of(" \t");
+    Preset preset{line.rest.substr(0, space), {}};
+    if (space != std::string::npos)
+      preset.values = assignments(line, trimmed(line.rest.substr(space)));
+    result_.presets.push_back(std::move(preset));
+  }
+
+  // "NR=16,threads=units": values for parameters of this file.
+  std::vector<std::pair<std::string, Expression>> assignments(const Line& line,
+                                                              const std::string& text) {
+    std::vector<std::pair<std::string, Expression>> result;
+    for (const std::string& entry : pieces(text, ',')) {
       std::size_t equals = entry.find('=');
       std::string name = trimmed(entry.substr(0, equals));
       bool known = std::any_of(result_.parameters.begin(), result_.parameters.end(),
                                [&](const Parameter& parameter) { return parameter.name == name; });
       if (equals == std::string::npos || !known)
-        fail(line.where, fmt::format("'{}' in 'start' is no parameter=value of this file", entry));
-      result_.start.emplace_back(name, parse(trimmed(entry.substr(equals + 1)), line.where));
+        fail(line.where,
+             fmt::format("'{}' in '{}' is no parameter=value of this file", entry, line.key));
+      result.emplace_back(name, parse(trimmed(entry.substr(equals + 1)), line.where));
     }
+    return result;
   }
 
   const Op& op_;
@@ -293,6 +312,15 @@ class VariantReader {
 };
 
 }  // namespace
+
+Template narrowed(Template variant, std::string_view name) {
+  const auto preset = std::find_if(variant.presets.begin(), variant.presets.end(),
+                                   [&](const Preset& one) { return one.name == name; });
+  for (const auto& [parameter, value] : preset->values)
+    for (Parameter& one : variant.parameters)
+      if (one.name == parameter) one.searched = {value};
+  return variant;
+}
 
 Template parse_template(const Op& op, std::string_view text, const std::string& file) {
   Template result = VariantReader(op, text, file).read();

@@ -18,8 +18,9 @@ namespace hone {
 struct Parameter {
   std::string name;
   std::vector<Expression>
-      values;              // evaluated over problem, limits and lets; equal results are dropped
-  bool at_launch = false;  // chosen at launch: changing it needs no recompilation
+      values;  // evaluated over problem, limits and lets; equal results are dropped
+  std::vector<Expression> searched;  // the part of them that the space has; empty: all
+  bool at_launch = false;            // chosen at launch: changing it needs no recompilation
 };
 
 struct Launch {
@@ -38,6 +39,12 @@ struct Pack {
   Expression bytes;
 };
 
+// A named part of the space: the parameters that it names have these values only.
+struct Preset {
+  std::string name;
+  std::vector<std::pair<std::string, Expression>> values;
+};
+
 struct Template {
   std::string op;
   std::string variant;  // file stem; with the extension where that isn't .cpp: `rows`, `warp.cu`
@@ -52,6 +59,7 @@ struct Template {
   Expression workspace;  // bytes; empty: none
   std::vector<Launch> launches;
   std::vector<std::pair<std::string, Expression>> start;
+  std::vector<Preset> presets;
   std::string text;  // the whole file
   Hash hash;         // of the normalised file, its includes, its contract and the reference
 
@@ -59,6 +67,9 @@ struct Template {
   // scope make the parts of `when` that need them count as true.
   bool serves_problem(const Values& scope, const std::string& backend) const;
 };
+
+// The variant with the part of its space that a preset of its names. Required: it has that preset.
+Template narrowed(Template variant, std::string_view preset);
 
 // Throws Error(kTemplate) that begins with file:line.
 Template parse_template(const Op& op, std::string_view text, const std::string& file);

@@ -120,6 +120,11 @@ void CommandLine::add_templates() {
         "a folder of further templates (see templates/README.md); may be repeated");
 }
 
+void CommandLine::add_preset() {
+  add()("preset", po::value<std::string>()->value_name("NAME"),
+        "only that part of the spaces, as in flashdecoding++ (hone ops OPERATOR shows them)");
+}
+
 void CommandLine::add_database() {
   add()("db", po::value<std::string>()->value_name("FILE"),
         "tuning database; default $HONE_DB, else ~/.local/share/hone/tuning.db");
@@ -200,6 +205,7 @@ std::vector<std::filesystem::path> CommandLine::templates() const {
 Catalog CommandLine::catalog() const {
   Catalog catalog = Catalog::embedded();
   for (const auto& directory : templates()) catalog.add_directory(directory);
+  if (has("preset")) catalog.narrow(get<std::string>("preset"));
   return catalog;
 }
 

@@ -42,6 +42,7 @@ class CommandLine {
   // What belongs to many commands.
   void add_json();           // --json
   void add_templates();      // --templates DIR, several
+  void add_preset();         // --preset NAME
   void add_database();       // --db FILE
   void add_device();         // --device NAME, and add_gpu_libraries()
   void add_gpu_libraries();  // --cuda-driver, --nvrtc, --hip-runtime, --hiprtc
@@ -60,7 +61,7 @@ class CommandLine {
   const Words& positional() const { return positional_; }
 
   std::vector<std::filesystem::path> templates() const;
-  Catalog catalog() const;                 // embedded and --templates
+  Catalog catalog() const;                 // embedded and --templates, narrowed to --preset
   std::filesystem::path database() const;  // --db, else user_database()
 
  private:

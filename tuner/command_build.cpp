@@ -137,6 +137,7 @@ int run_build(const Words& words) {
   line.add_device();
   line.add_database();
   line.add_templates();
+  line.add_preset();
   line.add()("target", po::value<std::string>()->value_name("TARGET"),
              "as in cpu/x86-64-v4+bf16+vnni, cuda/sm_80 or hip/gfx90a; default: the device's");
   line.add()("samples", po::value<std::uint64_t>()->value_name("N")->default_value(0),

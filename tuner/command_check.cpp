@@ -71,6 +71,7 @@ int run_check(const Words& words) {
              "as in \"saxpy<<<4, 256>>>(out f32[1024], f32[1024]=index, 2.5f, 1024)\": buffers "
              "hold drawn numbers, the index, or a number; `out` ones nothing");
   line.add_templates();
+  line.add_preset();
   line.add_json();
   if (!line.parse(words)) return 0;
   if (line.has("ptx") || line.has("source")) {

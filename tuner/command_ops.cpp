@@ -88,6 +88,12 @@ void print_details(const Catalog& catalog, const Op& op, const Target& target) {
                  fmt::join(values, " "));
     }
     for (const Expression& rule : variant.requires_) fmt::print("  require {}\n", rule.text());
+    for (const Preset& preset : variant.presets) {
+      std::vector<std::string> values;
+      for (const auto& [parameter, value] : preset.values)
+        values.push_back(parameter + "=" + value.text());
+      fmt::print("  preset {} {}\n", preset.name, fmt::join(values, ","));
+    }
     if (const auto example = shown(catalog, op, variant, target))
       fmt::print("  {} configs for {}\n  start {}\n", example->configs, example->problem,
                  example->start);

@@ -103,6 +103,7 @@ int run_tune(const Words& words) {
   line.add_device();
   line.add_database();
   line.add_templates();
+  line.add_preset();
   line.add()("budget", po::value<std::string>()->value_name("TIME"),
              "for everything, as in 90s or 10m; default 60s unless --trials is given");
   line.add()("trials", po::value<std::string>()->value_name("N"),
@@ -122,6 +123,8 @@ int run_tune(const Words& words) {
   options.strategy = line.get<std::string>("strategy");
   options.seed = line.get<std::uint64_t>("seed");
   options.extend = line.has("extend");
+  // An ablation isn't what the database's readers are to run.
+  options.final_rounds = !line.has("preset");
   if (line.has("budget")) options.budget_s = parse_seconds(line.get<std::string>("budget"));
   if (line.has("shard")) parse_shard(line.get<std::string>("shard"), &options);
   if (line.has("trials")) {

@@ -33,12 +33,11 @@ std::size_t choose_winner(const std::vector<Finalist>& finalists) {
     const double band = std::clamp(kTieErrors * std::hypot(error(best), error(other.measured)),
                                    kTieLeast, kTieMost);
     if (other.measured.median_s > best.median_s * (1 + band)) continue;
-    const Finalist& chosen = finalists[winner];
-    if (std::tuple(!other.is_default, other.threads, other.workspace_bytes,
-                   other.measured.median_s) < std::tuple(!chosen.is_default, chosen.threads,
-                                                         chosen.workspace_bytes,
-                                                         chosen.measured.median_s))
-      winner = i;
+    const auto rank = [](const Finalist& one) {
+      return std::tuple(!one.as_next_bucket, !one.is_default, one.threads, one.workspace_bytes,
+                        one.measured.median_s);
+    };
+    if (rank(other) < rank(finalists[winner])) winner = i;
   }
   for (const Finalist& finalist : finalists)
     if (finalist.is_default && finalists[winner].measured.median_s > finalist.measured.median_s)

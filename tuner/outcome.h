@@ -30,13 +30,15 @@ Outcome outcome_of(const Task& task, const std::vector<Trial>& trials,
                    const Database::Valid& valid);
 
 // Of finalists measured together, the one to prefer: the fastest, unless others are so close that
-// noise could have decided; of those the default first, then fewer threads, then less workspace,
-// then the faster. Never one slower than the default.
+// noise could have decided; of those one of the variant that the next bucket of the handle has, so
+// that noise doesn't make neighbours differ, then the default, then fewer threads, then less
+// workspace, then the faster. Never one slower than the default.
 struct Finalist {
   Measurement measured;
   bool is_default = false;
   std::int64_t threads = 1;
   std::int64_t workspace_bytes = 0;
+  bool as_next_bucket = false;  // of the variant that won there
 };
 std::size_t choose_winner(const std::vector<Finalist>& finalists);
 

@@ -114,7 +114,7 @@ void TuneRun::collect(const std::vector<Task>& tasks) {
 void TuneRun::load_trials(Work& work) const {
   work.trials.clear();
   for (Trial& trial : database_.trials(device_key_, work.outcome.task.problem.text()))
-    if (variant_of(work, trial) && trial.status != Status::kBuilt)
+    if (in_space(work, trial) && trial.status != Status::kBuilt)
       work.trials.push_back(std::move(trial));
 }
 
@@ -123,6 +123,11 @@ std::optional<std::size_t> TuneRun::variant_of(const Work& work, const Trial& tr
     if (work.variants[i]->variant == trial.variant && work.variants[i]->hash == trial.template_hash)
       return i;
   return std::nullopt;
+}
+
+bool TuneRun::in_space(const Work& work, const Trial& trial) {
+  const auto variant = variant_of(work, trial);
+  return variant && work.space->spaces()[*variant].contains(Values::parse(trial.config));
 }
 
 bool TuneRun::finished(const Work& work) const {
@@ -187,15 +192,16 @@ void TuneRun::group(const std::vector<std::size_t>& members, double part) {
     if (Evaluator::interrupted()) return;
     if (members.size() > 1)
       for (const std::string& layout : layouts) fill_layout(members, works_[i], layout, layout_s);
-    finish(works_[i], layouts);
+    finish(works_[i], layouts, members);
   }
 }
 
-const Trial* TuneRun::fastest(const Work& work, const std::string* layout) {
+const Trial* TuneRun::fastest(const Work& work, const std::string* layout,
+                              const std::string* variant) {
   const Trial* best = nullptr;
   for (const Trial& trial : work.trials)
     if (works(trial) && (!layout || trial.layout == *layout) &&
-        (!best || counted_ns(trial) < counted_ns(*best)))
+        (!variant || trial.variant == *variant) && (!best || counted_ns(trial) < counted_ns(*best)))
       best = &trial;
   return best;
 }

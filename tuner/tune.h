@@ -22,6 +22,7 @@ struct TuneOptions {
   std::uint64_t seed = 1;
   std::uint64_t shard = 0, shards = 1;  // of the handles, this part
   bool extend = false;                  // search on in problems that had their final round
+  bool final_rounds = true;  // false: the winners that the database has stay, whatever comes out
 };
 
 struct TuneProgress {

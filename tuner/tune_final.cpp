@@ -75,11 +75,30 @@ void TuneRun::fill_layout(const std::vector<std::size_t>& members, Work& work,
   }
 }
 
-void TuneRun::finish(Work& work, const std::set<std::string>& layouts) {
+const Trial* TuneRun::next_winner(const Work& work, const Members& members) const {
+  const Op& op = evaluator_.catalog().op(work.outcome.task.problem.op);
+  const Trial* next = nullptr;
+  double nearest = std::numeric_limits<double>::infinity();
+  for (std::size_t i : members) {
+    const Work& other = works_[i];
+    if (&other == &work || !other.outcome.winner) continue;
+    double apart = 0;
+    const auto extent = [](const Work& of, const std::string& dim) {
+      return static_cast<double>(std::max<std::int64_t>(1, of.scope.integer(dim)));
+    };
+    for (const std::string& dim : op.dynamic_dims())
+      apart += std::abs(std::log2(extent(work, dim) / extent(other, dim)));
+    if (apart < nearest) nearest = apart, next = &*other.outcome.winner;
+  }
+  return next;
+}
+
+void TuneRun::finish(Work& work, const std::set<std::string>& layouts, const Members& members) {
   const bool was_done = work.done;
   work.done = true;
-  if (work.stale_final && !work.trials.empty() && in_grace()) final_round(work, layouts);
-  const auto valid = [&](const Trial& trial) { return variant_of(work, trial).has_value(); };
+  if (options_.final_rounds && work.stale_final && !work.trials.empty() && in_grace())
+    final_round(work, layouts, members);
+  const auto valid = [&](const Trial& trial) { return in_space(work, trial); };
   Outcome outcome = outcome_of(
       work.outcome.task, database_.trials(device_key_, work.outcome.task.problem.text()), valid);
   outcome.fresh = work.outcome.fresh;
@@ -92,7 +111,8 @@ void TuneRun::finish(Work& work, const std::set<std::string>& layouts) {
   if (progress_.problem) progress_.problem(work.outcome);
 }
 
-void TuneRun::final_round(Work& work, const std::set<std::string>& layouts) {
+void TuneRun::final_round(Work& work, const std::set<std::string>& layouts,
+                          const Members& members) {
   std::vector<const Trial*> ranked;
   for (const Trial& trial : work.trials)
     if (works(trial)) ranked.push_back(&trial);
@@ -108,6 +128,8 @@ void TuneRun::final_round(Work& work, const std::set<std::string>& layouts) {
     if (trial->is_default) choose(trial);
   for (std::size_t i = 0; i < std::min(kFastest, ranked.size()); ++i) choose(ranked[i]);
   for (const std::string& layout : layouts) choose(fastest(work, &layout));
+  const Trial* next = next_winner(work, members);
+  if (next != nullptr) choose(fastest(work, &next->layout, &next->variant));
 
   say(work, "finalists of");
   std::vector<Attempt> attempts;
@@ -118,6 +140,7 @@ void TuneRun::final_round(Work& work, const std::set<std::string>& layouts) {
     attempts.push_back({&variant, config, trial->is_default, true});
     Finalist finalist;
     finalist.is_default = trial->is_default;
+    finalist.as_next_bucket = next != nullptr && trial->variant == next->variant;
     if (const Value* threads = config.find("threads"))
       if (const auto* number = std::get_if<std::int64_t>(threads)) finalist.threads = *number;
     Values all = work.scope;

@@ -59,13 +59,18 @@ class TuneRun {
   // Buckets of a handle share their packed weights: a layout that one of them prefers needs results
   // in all of them.
   void fill_layout(const Members& members, Work& work, const std::string& layout, double seconds);
-  // Finalists: the default, the fastest, and the fastest of each layout in question.
-  void final_round(Work& work, const std::set<std::string>& layouts);
-  void finish(Work& work, const std::set<std::string>& layouts);
+  // Finalists: the default, the fastest, the fastest of each layout in question and of the variant
+  // that won the next bucket.
+  void final_round(Work& work, const std::set<std::string>& layouts, const Members& members);
+  void finish(Work& work, const std::set<std::string>& layouts, const Members& members);
+  // The winner of the bucket of the handle that has one and is nearest by log distance, or null.
+  const Trial* next_winner(const Work& work, const Members& members) const;
 
   // The index of the trial's template among the variants at hand.
   static std::optional<std::size_t> variant_of(const Work& work, const Trial& trial);
-  static const Trial* fastest(const Work& work, const std::string* layout = nullptr);
+  static bool in_space(const Work& work, const Trial& trial);
+  static const Trial* fastest(const Work& work, const std::string* layout = nullptr,
+                              const std::string* variant = nullptr);
   static bool tried(const Work& work, const Point& point);
   static double since(Clock::time_point begin);
   std::string layout_at(const Work& work, const Point& point) const;

@@ -43,6 +43,8 @@
 //! start         softmax=online,dot=x==bf16&&c==bf16&&has_bf16&&d%(vector_bytes/2)==0?bf16:f32,\
 //!               block=32,join=layout==tokens||layout==paged?kv_heads:1,tile_heads=registers/8,\
 //!               tile_keys=4,tile_columns=4,ahead=1,splits=units,threads=units
+//! preset        flashdecoding softmax=online
+//! preset        flashdecoding++ softmax=unified
 #include "attention.h"
 
 // All pointers into the scratch of one thread; rows are [query token][head of the group].

@@ -30,6 +30,8 @@
 //! start         softmax=online,dot=x==bf16&&c==bf16&&has_bf16&&d%(vector_bytes/2)==0?bf16:f32,\
 //!               rows=256,panels=256/vector_bytes,tile_rows=registers/8+4,tile_columns=2,\
 //!               threads=units
+//! preset        flashdecoding softmax=online
+//! preset        flashdecoding++ softmax=unified
 #include "attention.h"
 
 using Tile = Task<group>;

@@ -65,6 +65,28 @@ TEST(Template, LaunchesOfGpusHaveSharedMemory) {
             32);
 }
 
+TEST(Template, APresetNarrowsTheSpaceAndNothingElse) {
+  const Op op = example_op();
+  const std::string text = std::string(kExampleVariant) + "//! preset   wide block=16,mode=once\n";
+  const Template whole = parse_template(op, text, "scale/rows.cpp");
+  ASSERT_EQ(whole.presets.size(), 1u);
+  const Template wide = narrowed(whole, "wide");
+  EXPECT_EQ(wide.hash, whole.hash);
+  Values scope = op.scope(op.canonical(Problem::parse("scale:rows=4,cols=8"), true));
+  scope.set("units", std::int64_t{2});
+  const Space space(wide, scope), all(whole, scope);
+  EXPECT_GT(space.count(), 0u);
+  EXPECT_LT(space.count(), all.count());
+  for (std::uint64_t i = 0; i < space.count(); ++i) {
+    const Config config = space.at(i);
+    EXPECT_EQ(config.integer("block"), 16) << config.text();
+    EXPECT_TRUE(is_legal(wide, scope, config) && all.contains(config)) << config.text();
+  }
+  // What lies outside may be launched all the same: the text still knows all values.
+  EXPECT_TRUE(is_legal(wide, scope, all.start()));
+  EXPECT_FALSE(space.contains(all.start()));
+}
+
 TEST(Template, MalformedContractsNameFileAndLine) {
   auto broken = [](const std::string& from, const std::string& to) {
     std::string text = kExampleVariant;
@@ -82,6 +104,7 @@ TEST(Template, MalformedContractsNameFileAndLine) {
       {broken("1 1 threads\n", "1 threads\n"), ":13:"},
       {broken("//! start    block=4", "//! start    blk=4"), ":15:"},
       {broken("//! start    block=4,", "//! start    "), "block"},
+      {broken("//! start    block=4", "//! preset   p blk=4\n//! start    block=4"), "'preset'"},
       {"HONE_KERNEL(main) {}\n", "contract"},
   };
   for (const auto& [text, part] : cases) {

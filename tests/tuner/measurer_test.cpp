@@ -100,7 +100,7 @@ TEST(Measurer, QuantilesInterpolate) {
 
 Finalist finalist(double seconds, bool is_default, std::int64_t threads = 1,
                   std::int64_t workspace = 0) {
-  return {{seconds, 0.005, 15, false}, is_default, threads, workspace};
+  return {{seconds, 0.005, 15, false}, is_default, threads, workspace, false};
 }
 
 TEST(Winner, FasterBeyondTheBandWins) {
@@ -117,6 +117,15 @@ TEST(Winner, FewerThreadsThenLessWorkspaceWinATie) {
   EXPECT_EQ(choose_winner(
                 {finalist(0.90, false, 1, 4096), finalist(0.905, false, 1, 64), finalist(2, true)}),
             1u);
+}
+
+TEST(Winner, TheNextBucketsVariantWinsATieAndOnlyThat) {
+  Finalist same = finalist(0.99, false);
+  same.as_next_bucket = true;
+  EXPECT_EQ(choose_winner({finalist(0.98, false), same, finalist(1.0, true)}), 1u);
+  EXPECT_EQ(choose_winner({finalist(0.9, false), same, finalist(1.0, true)}), 0u);
+  same.measured.median_s = 1.005;
+  EXPECT_EQ(choose_winner({finalist(0.99, false), same, finalist(1.0, true)}), 0u);
 }
 
 TEST(Winner, NeverSlowerThanTheDefault) {
