@@ -3,16 +3,19 @@
 #pragma once
 #include "activation_gpu.h"
 
-// Blocks walk over `raster` tiles of rows before they go to the next tile of columns: neighbours in
+// Tiles go over `raster` tiles of rows before they go to the next tile of columns: neighbours in
 // time share a panel of w and a few panels of x in L2.
 struct Tile {
   i64 row, column;  // first
 };
-HONE_INLINE Tile tile_of_block(i64 rows, int tile_rows, int tile_columns, i64 raster) {
+HONE_INLINE Tile tile_at(i64 index, i64 rows, int tile_rows, int tile_columns, i64 raster) {
   const i64 down = ceil_div(rows, tile_rows), across = ceil_div(n, tile_columns);
-  const i64 band = block_x() / (raster * across), within = block_x() % (raster * across);
+  const i64 band = index / (raster * across), within = index % (raster * across);
   const i64 height = smaller(raster, down - band * raster);
   return {(band * raster + within % height) * tile_rows, within / height * tile_columns};
+}
+HONE_INLINE Tile tile_of_block(i64 rows, int tile_rows, int tile_columns, i64 raster) {
+  return tile_at(block_x(), rows, tile_rows, tile_columns, raster);
 }
 
 // Steps [begin, end) of `steps` that split `split` has.

@@ -35,7 +35,7 @@ struct Sums {
                      operands.right[j / 2][j % 2 * 2 + 1]);
   }
 
-  // To where they belong, 16 rows at a time through the warp's own piece of shared memory (kPiece
+  // Calls f(row, column, value[4]) for four neighbours of the warp's part, 16 rows at a time through the warp's own piece of shared memory (kPiece
   // bytes), so that neighbouring lanes store neighbouring columns. The eight columns of an
   // instruction change places by the row, for the banks.
   static constexpr u32 kPiece = 16 * kColumnTile * 4, kVectors = kColumnTile / 4;
@@ -43,7 +43,8 @@ struct Sums {
     constexpr u32 changes = smaller(kAcross, 4);
     return (row * kAcross + (columns ^ row / (4 / changes) % changes)) * 32;
   }
-  HONE_INLINE void put(const Args &a, u8 *piece, i64 first_row, i64 first_column) const {
+  template <typename F>
+  HONE_INLINE void put(u8 *piece, F f) const {
     const u32 lane = static_cast<u32>(lane_index());
 #pragma unroll
     for (int i = 0; i < kDown; ++i) {
@@ -63,9 +64,15 @@ struct Sums {
         f32 value[4];
         load_vector(value, reinterpret_cast<const f32 *>(piece + place(row, vector / 2)) +
                                vector % 2 * 4);
-        put_sums(a, first_row + i * 16 + row, first_column + vector * 4, value);
+        f(i * 16 + row, vector * 4, value);
       }
       wave_barrier();
     }
+  }
+  // To where they belong.
+  HONE_INLINE void put(const Args &a, u8 *piece, i64 first_row, i64 first_column) const {
+    put(piece, [&](u32 row, u32 column, f32 (&value)[4]) {
+      put_sums(a, first_row + row, first_column + column, value);
+    });
   }
 };

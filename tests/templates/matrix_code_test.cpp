@@ -123,6 +123,7 @@ TEST(MatrixCode, GemmLoopsAreOfTheVendorsClassOnAnA100) {
   const std::vector<const char*> half = {kLoads, kCopies, kHalfStep};
   expect_kept({
       {"sm_80", "mma.cu", kHalf, large, half, 0.5, 1.02, 0.25, 0.125},
+      {"sm_80", "mma_stream.cu", kHalf, large, half, 0.5, 1.02, 0.25, 0.125},
       {"sm_80", "mma.cu", kBrain, large, {kLoads, kCopies, kBrainStep}, 0.5, 1.02, 0.25, 0.125},
       {"sm_80", "mma.cu", kBytes, large, {kLoads, kCopies, kByteStep}, 0.5, 1.02, 0.25, 0.125},
       {"sm_80", "mma.cu", kHalf, "BM=128,BN=256,depth=128,WM=2,WN=4,stages=3", half, 0.55, 1.02,

@@ -50,6 +50,7 @@ TEST(GpuTemplates, RowsAreRightOnAnA100) {
 }
 TEST(GpuTemplates, MatricesAreRightOnAnA100) {
   expect_right("nvrtc", "cuda/sm_80", "mma.cu", {kMatrices, kBytes});
+  expect_right("nvrtc", "cuda/sm_80", "mma_stream.cu", {kBytes});
   expect_right("nvrtc", "cuda/sm_80", "flat.cu", {kMatrices, kBytes});
   expect_right("nvrtc", "cuda/sm_80", "vector.cu", {kMatrices});
   expect_right("nvrtc", "cuda/sm_80", "blocks.cu", {kQuantised, kHalves});
