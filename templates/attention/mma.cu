@@ -36,10 +36,11 @@
 //!              threads shared shared_bytes
 //! launch       combine ceil_div(batch * q * heads, 4) 1 1 4 * wave if splits > 1
 //! start        softmax=online,WM=q*(heads/kv_heads)>16?4:1,WN=q*(heads/kv_heads)>16?1:4,tall=1,\
-//!              BN=64,stages=2,keep=d*parts>128?shared:own,splits=1
+//!              BN=64,stages=2,keep=d*parts>128?shared:own,\
+//!              splits=batch*kv_heads<units&&q*(heads/kv_heads)<=16&&kv>=1024?kv>=4096?16:4:1
 #include "attention_tiles.h"
 
-constexpr int kStages = static_cast<int>(stages), kSlot = kKeys * kLine, kRing = kStages * kSlot;
+constexpr int kStages = static_cast<int>(stages), kRing = kStages * kKeys * kLine;
 constexpr int kDown = kOwnKeys / 8, kAcross = kD / 8;  // tiles of 8 keys, of 8 columns of out
 
 // 16 rows of a warp. Half 0 of a lane is row lane / 4, half 1 the one 8 below.
@@ -141,13 +142,14 @@ HONE_GPU_KERNEL(main, threads) {
 #pragma unroll
   for (int t = 0; t < kTall; ++t) strip[t].look(a, task, row + t * 16);
 
-  bring_queries(a, task, signed_factor < 0 ? -1.0f : 1.0f, queries);
+  const f32 sign = signed_factor < 0 ? -1.0f : 1.0f;
   const auto load_query = [&](u32(&to)[4], int t, int part, int run) {
     load_matrices(
         to, queries + (part * kRows + row + t * 16 + lane % 16) * kLine + (run + lane / 16) * 16);
   };
   u32 query[kTall][kParts][keep == word::own ? kRuns / 2 : 1][4];
   if constexpr (keep == word::own) {
+    bring_queries(a, task, sign, queries);
     barrier();
 #pragma unroll
     for (int t = 0; t < kTall; ++t)
@@ -218,52 +220,13 @@ HONE_GPU_KERNEL(main, threads) {
   const Span clear{task.span(row + kTall * 16 - 1).low, task.span(row).high};
   const Meeting<kWN, kRows, static_cast<int>(pitch)> meeting;
   for (bool fixed = softmax == word::unified;; fixed = false) {
-    Feed keys{{a, a.k, task.sequence, task.kv_head}, task.begin, task.end};
-    Feed values{{a, a.v, task.sequence, task.kv_head}, task.begin, task.end};
-    Words<16> held[has_cp_async ? 1 : Feed::kEach];
-    const auto fetch = [&](Feed &feed, int slot) {
-      if (feed.token < feed.end)
-        feed.next([&](int place, const k_t *from, bool there, int e) {
-          if constexpr (has_cp_async)
-            copy_async(ring + slot + place, reinterpret_cast<const u8 *>(from), there);
-          else
-            held[e] = there ? *reinterpret_cast<const Words<16> *>(from) : Words<16>{};
-        });
-      if constexpr (has_cp_async) commit_copies();  // empty groups keep the count
-    };
-    // What was fetched into registers goes to its slot.
-    const auto land = [&](int slot) {
-      if constexpr (!has_cp_async)
-        Feed::places([&](int place, int e) {
-          *reinterpret_cast<Words<16> *>(ring + slot + place) = held[e];
-        });
-    };
-    const auto arrive = [] {
-      if constexpr (has_cp_async) wait_for_copies<kStages - 2>();
-      barrier();
-    };
-    const auto go_on = [](int &slot) { slot = slot + kSlot == kRing ? 0 : slot + kSlot; };
-    int filled = 0, used = 0;  // slots that are filled and read next
-#pragma unroll
-    for (int s = 0; s < kStages - 1; ++s) {
-      fetch(s % 2 == 0 ? keys : values, filled);
-      land(filled);
-      go_on(filled);
-    }
+    if constexpr (keep == word::shared) bring_queries(a, task, sign, queries);
 #pragma unroll
     for (int t = 0; t < kTall; ++t) strip[t].clear(a.phi * kLog2e);
 
-    for (i32 tile = task.begin; tile < task.end; tile += kKeys) {
-      arrive();
-      fetch(kStages % 2 == 0 ? values : keys, filled);
-      multiply_keys(ring + used);
-      land(filled);
-      go_on(filled);
-      go_on(used);
-      // The values are waited for before the probabilities are made, so that making them overlaps
-      // with multiplying.
-      arrive();
-      fetch(kStages % 2 == 0 ? keys : values, filled);
+    // The values are waited for before the probabilities are made, so that making them overlaps
+    // with multiplying.
+    stream_tiles<kStages>(a, task, ring, multiply_keys, [&](const u8 *from, i32 tile) {
       const i32 first = tile + slice;
       const bool whole = first >= clear.low && first + kOwnKeys <= clear.high;
 #pragma unroll
@@ -272,11 +235,8 @@ HONE_GPU_KERNEL(main, threads) {
         if (!whole) strip[t].hide(first);
         if (!fixed) strip[t].find_maximum(factor, slack);
       }
-      multiply_values(ring + used);
-      land(filled);
-      go_on(filled);
-      go_on(used);
-    }
+      multiply_values(from);
+    });
 
     barrier();
 #pragma unroll

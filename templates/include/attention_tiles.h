@@ -63,3 +63,58 @@ HONE_INLINE void bring_queries(const Args &a, const Task &task, f32 sign, u8 *to
     }
   }
 }
+
+#if HONE_CUDA
+// Keys and values of a task pass by turns through a ring of slots at `ring`, `stages` of them,
+// filled by asynchronous copies ahead of their use; without those, by way of registers while the
+// slot before is used. Calls on_keys(where they lie) and on_values(where they lie, first of the
+// tile's tokens) for each tile.
+template <int stages, typename F, typename G>
+HONE_INLINE void stream_tiles(const Args &a, const Task &task, u8 *ring, F on_keys, G on_values) {
+  constexpr int kSlot = kKeys * kLine, kRing = stages * kSlot;
+  Feed keys{{a, a.k, task.sequence, task.kv_head}, task.begin, task.end};
+  Feed values{{a, a.v, task.sequence, task.kv_head}, task.begin, task.end};
+  Words<16> held[has_cp_async ? 1 : Feed::kEach];
+  const auto fetch = [&](Feed &feed, int slot) {
+    if (feed.token < feed.end)
+      feed.next([&](int place, const k_t *from, bool there, int e) {
+        if constexpr (has_cp_async)
+          copy_async(ring + slot + place, reinterpret_cast<const u8 *>(from), there);
+        else
+          held[e] = there ? *reinterpret_cast<const Words<16> *>(from) : Words<16>{};
+      });
+    if constexpr (has_cp_async) commit_copies();  // empty groups keep the count
+  };
+  const auto land = [&](int slot) {  // what waits in registers
+    if constexpr (!has_cp_async)
+      Feed::places(
+          [&](int place, int e) { *reinterpret_cast<Words<16> *>(ring + slot + place) = held[e]; });
+  };
+  const auto arrive = [] {
+    if constexpr (has_cp_async) wait_for_copies<stages - 2>();
+    barrier();
+  };
+  const auto go_on = [](int &slot) { slot = slot + kSlot == kRing ? 0 : slot + kSlot; };
+  int filled = 0, used = 0;  // slots that are filled and read next
+#pragma unroll
+  for (int s = 0; s < stages - 1; ++s) {
+    fetch(s % 2 == 0 ? keys : values, filled);
+    land(filled);
+    go_on(filled);
+  }
+  for (i32 tile = task.begin; tile < task.end; tile += kKeys) {
+    arrive();
+    fetch(stages % 2 == 0 ? values : keys, filled);
+    on_keys(ring + used);
+    land(filled);
+    go_on(filled);
+    go_on(used);
+    arrive();
+    fetch(stages % 2 == 0 ? keys : values, filled);
+    on_values(ring + used, tile);
+    land(filled);
+    go_on(filled);
+    go_on(used);
+  }
+}
+#endif

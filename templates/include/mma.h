@@ -40,6 +40,14 @@ HONE_INLINE void load_matrices_transposed(u32 (&to)[4], const u8 *row) {
                : "memory");
 }
 
+// A matrix of 8 rows of 8 elements of 16 bits, of which lane l has 2 * (l % 4) and the next of row
+// l / 4, transposed.
+HONE_INLINE u32 transpose_matrix(u32 pair) {
+  u32 turned;
+  asm("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(turned) : "r"(pair));
+  return turned;
+}
+
 // sum[16][8] += a[16][32 bytes] * b[8][32 bytes]^T. Lane l has rows l / 4 and l / 4 + 8 of the sum
 // (0 1 and 2 3), columns 2 * (l % 4) and the next.
 #if __CUDA_ARCH__ >= 800

@@ -211,6 +211,15 @@ TEST(MatrixCode, AttentionLoopsAreOfTheVendorsClassOnAnA100) {
       {"sm_80", "mma.cu", prefill, "", half, 0.2, 1.8, 0.5, 0.13},
       {"sm_80", "mma.cu", "attention:q=1,kv=4096,heads=32,kv_heads=8,d=128", "", half, 0.1, 4, 0.5,
        0.5},
+      {"sm_80",
+       "mma_turned.cu",
+       "attention:q=1,kv=4096,heads=32,kv_heads=8,d=128,x=f16",
+       "",
+       {kLoads, turned, kCopies, kHalfStep, "movmatrix.sync.aligned.m8n8.trans.b16"},
+       0.1,
+       4,
+       1,
+       1},
       {"sm_75", "mma.cu", prefill, "", {kLoads, turned, kTuringStep}, 0.3, 1.8, 0.25, 0},
   });
 }
