@@ -216,9 +216,9 @@ TEST(MatrixCode, AttentionLoopsAreOfTheVendorsClassOnAnA100) {
        "attention:q=1,kv=4096,heads=32,kv_heads=8,d=128,x=f16",
        "",
        {kLoads, turned, kCopies, kHalfStep, "movmatrix.sync.aligned.m8n8.trans.b16"},
-       0.1,
-       4,
-       1,
+       0.06,
+       7,
+       1.5,
        1},
       {"sm_75", "mma.cu", prefill, "", {kLoads, turned, kTuringStep}, 0.3, 1.8, 0.25, 0},
   });
