@@ -16,9 +16,10 @@
 //! launch_param splits 1                        // no equal parts of k
 //! let          threads = WM * WN * 32
 //! let          shared_bytes = max(stages * (BM + BN) * depth, WM * BN * 64)
-//! let          wanted = BM * BN / threads + 8 * (BM / (16 * WM) + BN / (16 * WN))  // registers
+//! let          wanted = BM * BN / threads + 8 * (BM / (16 * WM) + BN / (16 * WN)) + \
+//!              (BM + BN) * depth / threads / 16  // registers
 //! require      (BM + BN) * depth <= 256 * threads
-//! require      wanted <= 192 && (wanted + 48) * threads <= registers
+//! require      wanted <= 200 && (wanted + 48) * threads <= registers
 //! require      shared_bytes <= max_shared
 //! require      BM == 64 || BM < 2 * m
 //! workspace    blocks * 2 * BM * BN * 4
