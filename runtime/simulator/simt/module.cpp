@@ -96,10 +96,13 @@ const SimtModule::Kernel* SimtModule::kernel(const std::string& name) {
 }
 
 std::size_t SimtModule::static_shared_bytes() const {
-  // Up to alignment, what lies around the dynamic part.
-  const auto all = static_cast<std::size_t>(memory_->static_end - memory_->static_begin);
-  const std::size_t dynamic = memory_->dynamic_most + kHoneSimtSlack;
-  return all > dynamic ? all - dynamic : 0;
+  // What lies around the dynamic part, up to alignment: a byte of the C runtime's and what brings
+  // the dynamic part to its 128 are nobody's.
+  constexpr std::ptrdiff_t kAlignment = 128;
+  const std::ptrdiff_t before = memory_->dynamic_begin - memory_->static_begin;
+  const std::ptrdiff_t after = memory_->static_end - memory_->dynamic_begin -
+                               static_cast<std::ptrdiff_t>(memory_->dynamic_most + kHoneSimtSlack);
+  return static_cast<std::size_t>((before > kAlignment ? before : 0) + (after > 0 ? after : 0));
 }
 
 std::uint32_t SimtModule::offset_of(const void* site) const {
