@@ -30,7 +30,7 @@ constexpr i64 kRowBytes = k * static_cast<i64>(sizeof(x_t));
 constexpr int kStageBytes = (kBM + kBN) * kDepth;
 constexpr int kTall = kBN / static_cast<int>(warps) / 16, kWide = kBM / 8;  // sums of a warp
 
-HONE_GPU_KERNEL(main, threads) {
+HONE_GPU_KERNEL(main, threads, 1) {
   // Blocks that share rows of w follow one another: the later ones find them in L2.
   const i64 down = ceil_div(a.m, kBM);
   const i64 row = block_x() % down * kBM, column = block_x() / down * kBN;
