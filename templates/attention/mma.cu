@@ -5,7 +5,8 @@
 // operand of the next, whose extra column of ones adds them up. Where 16 bits don't hold a query or
 // a probability well enough, it goes as two parts, of which the second is what the first left over.
 //! serves       cuda
-//! when         has_mma && (c == f16 || c == bf16 && has_bf16) && d % 8 == 0 && d <= 256
+//! when         has_mma && (c == f16 || c == bf16 && has_bf16) && d % 8 == 0 && \
+//!              d <= (has_cp_async ? 256 : 128)
 //! fixed        heads kv_heads d window page
 //! param        softmax online lazy unified
 //! param        WM 1 2 4 8
@@ -36,7 +37,7 @@
 //!              threads shared shared_bytes
 //! launch       combine ceil_div(batch * q * heads, 4) 1 1 4 * wave if splits > 1
 //! start        softmax=online,WM=q*(heads/kv_heads)>16?4:1,WN=q*(heads/kv_heads)>16?1:4,tall=1,\
-//!              BN=64,stages=2,keep=d*parts>128?shared:own,\
+//!              BN=q*(heads/kv_heads)>16&&d>128?32/parts:64,stages=2,keep=d*parts>128?shared:own,\
 //!              splits=batch*kv_heads<units&&q*(heads/kv_heads)<=16&&kv>=1024?kv>=4096?16:4:1
 #include "attention_tiles.h"
 

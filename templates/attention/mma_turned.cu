@@ -4,8 +4,8 @@
 // probabilities for those of one query. All warps of a block share the queries; each has its part
 // of a tile's keys and its own maximum; they meet at the end.
 //! serves       cuda
-//! when         has_mma && (c == f16 || c == bf16 && has_bf16) && d % 8 == 0 && d <= 256 && \
-//!              q * (heads / kv_heads) <= 64
+//! when         has_mma && (c == f16 || c == bf16 && has_bf16) && d % 8 == 0 && \
+//!              d <= (has_cp_async ? 256 : 128) && q * (heads / kv_heads) <= 64
 //! fixed        heads kv_heads d window page
 //! param        softmax online lazy unified
 //! param        WN 1 2 4 8                      // warps
