@@ -271,7 +271,12 @@ class VariantReader {
                                    parts.size(), fmt::join(parts, " | ")));
     launch.entry = parts[0];
     for (std::size_t i = 0; i < 3; ++i) launch.grid[i] = parse(parts[i + 1], line.where);
-    launch.threads = parse(parts[4], line.where);
+    const std::vector<std::string> threads = pieces(parts[4], ',');
+    if (threads.empty() || threads.size() > 3)
+      fail(line.where, fmt::format("'{}': threads are X, or X,Y or X,Y,Z", parts[4]));
+    launch.threads = parse(threads[0], line.where);
+    if (threads.size() > 1) launch.threads_y = parse(threads[1], line.where);
+    if (threads.size() > 2) launch.threads_z = parse(threads[2], line.where);
     result_.launches.push_back(std::move(launch));
   }
 

@@ -25,10 +25,11 @@ struct Parameter {
 
 struct Launch {
   std::string entry;
-  std::array<Expression, 3> grid;  // blocks
-  Expression threads;              // cpu: pool threads to use; GPUs: threads per block
-  Expression shared;               // GPUs: bytes of dynamic shared memory; empty: none
-  Expression when;                 // empty: always
+  std::array<Expression, 3> grid;   // blocks
+  Expression threads;               // cpu: pool threads to use; GPUs: threads per block, along x
+  Expression threads_y, threads_z;  // GPUs; empty: 1
+  Expression shared;                // GPUs: bytes of dynamic shared memory; empty: none
+  Expression when;                  // empty: always
 };
 
 struct Pack {

@@ -41,8 +41,9 @@ struct Dispatch {
   const std::uint64_t* slots = nullptr;
   int slot_count = 0;
   std::int64_t grid[3] = {1, 1, 1};
-  std::int64_t threads = 1;       // cpu: pool threads; GPUs: threads per block
-  std::int64_t shared_bytes = 0;  // GPUs: dynamic shared memory per block
+  std::int64_t threads = 1;                   // cpu: pool threads; GPUs: threads per block, along x
+  std::int64_t threads_y = 1, threads_z = 1;  // GPUs
+  std::int64_t shared_bytes = 0;              // GPUs: dynamic shared memory per block
 };
 
 // A stream of the vendor's, or null for the default one. The cpu backend has only the default:

@@ -240,6 +240,7 @@ std::vector<Engine::Choice> Engine::borrowed(const Problem& handle) const {
     const Best* row;
   };
   std::vector<Best> rows = layers_.best_of_op(handle.op, [](const Trial&) { return true; });
+  for (Best& row : layers_.modelled_of_op(handle.op)) rows.push_back(std::move(row));
   std::vector<Candidate> candidates;
   for (const Best& row : rows) {
     const DeviceIdentity& device = devices[row.device];
@@ -247,15 +248,15 @@ std::vector<Engine::Choice> Engine::borrowed(const Problem& handle) const {
     try {
       Problem other = op.handle(op.canonical(Problem::parse(row.problem), true));
       std::optional<double> apart = distance(op, handle, other);
-      bool own = row.device == device_key_;
-      // What a simulator timed was never measured.
-      bool modelled = device.simulated() && !self.simulated();
+      // What a simulator or a model timed was never measured.
+      bool modelled = row.status == Status::kBuilt || (device.simulated() && !self.simulated());
+      bool own = row.device == device_key_ && !modelled;
       if (apart)
         candidates.push_back({own        ? Match::kNear
                               : modelled ? Match::kModelled
                                          : Match::kSibling,
                               own                        ? 0
-                              : modelled                 ? 3
+                              : modelled                 ? (device.arch == self.arch ? 3 : 4)
                               : device.arch == self.arch ? 1
                                                          : 2,
                               *apart, &row});

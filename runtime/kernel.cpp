@@ -100,7 +100,11 @@ Kernel::Kernel(const Catalog& catalog, const Template& variant, const Problem& p
               {bound(launch.grid[0]), bound(launch.grid[1]), bound(launch.grid[2])},
               bound(launch.threads),
               {},
+              {},
+              {},
               {}};
+    if (!launch.threads_y.empty()) step.threads_y = bound(launch.threads_y);
+    if (!launch.threads_z.empty()) step.threads_z = bound(launch.threads_z);
     if (!launch.shared.empty()) step.shared = bound(launch.shared);
     if (!launch.when.empty()) step.when = bound(launch.when);
     if (!step.when || !step.when->constant() || (*step.when)(nullptr) != 0)
@@ -157,7 +161,10 @@ bool Kernel::launch(void* const* arguments, const std::int64_t* dims, void* work
       if (!needed) return false;
       if (*needed == 0) continue;
     }
-    Dispatch dispatch{step.entry, slots.data(), slot_count_, {}, 0};
+    Dispatch dispatch;
+    dispatch.entry = step.entry;
+    dispatch.slots = slots.data();
+    dispatch.slot_count = slot_count_;
     bool empty = false;
     for (std::size_t i = 0; i < 3; ++i) {
       dispatch.grid[i] = step.grid[i](dims).value_or(-1);
@@ -165,7 +172,9 @@ bool Kernel::launch(void* const* arguments, const std::int64_t* dims, void* work
       empty |= dispatch.grid[i] == 0;
     }
     dispatch.threads = step.threads(dims).value_or(0);
-    if (dispatch.threads < 1) return false;
+    if (step.threads_y) dispatch.threads_y = (*step.threads_y)(dims).value_or(0);
+    if (step.threads_z) dispatch.threads_z = (*step.threads_z)(dims).value_or(0);
+    if (dispatch.threads < 1 || dispatch.threads_y < 1 || dispatch.threads_z < 1) return false;
     if (step.shared) dispatch.shared_bytes = (*step.shared)(dims).value_or(-1);
     if (dispatch.shared_bytes < 0) return false;
     if (!empty && !module_->run(dispatch, stream)) return false;

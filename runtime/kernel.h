@@ -62,6 +62,7 @@ class Kernel {
     int entry;
     std::array<BoundExpression, 3> grid;
     BoundExpression threads;
+    std::optional<BoundExpression> threads_y, threads_z;
     std::optional<BoundExpression> shared;
     std::optional<BoundExpression> when;
   };

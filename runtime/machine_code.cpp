@@ -120,6 +120,12 @@ const Meaning& meaning_of(const MachineInstruction& instruction, int sm) {
 }
 
 constexpr int kBranch = 0x147, kExit = 0x14d, kReturn = 0x150, kSyncPoint = 0x145, kCall = 0x144;
+// BRA P0, BRA.U UP0 and BRA.DIV: not only the guard decides.
+bool branches_on_predicate(const MachineInstruction& branch, int sm) {
+  constexpr int kUnlessConverged = 2;  // form
+  return branch.bits(87, 4) != 7 || (sm >= 90 && branch.bit(32)) ||
+         branch.form() == kUnlessConverged;
+}
 constexpr int kMatrixLoad = 0x03b, kAsyncCopy = 0x1ae;
 
 // Reads of a file that may end anywhere.
@@ -373,7 +379,7 @@ CodeFlow flow_of(const MachineKernel& kernel, int sm) {
   for (int at = 0; at < count; ++at) {
     const MachineInstruction& one = kernel.code[static_cast<std::size_t>(at)];
     if (const int to = target(at); to >= 0) leads[static_cast<std::size_t>(to)] = true;
-    if (ends(one)) leads[static_cast<std::size_t>(at) + 1] = true;
+    if (ends(one) || one.opcode() == kCall) leads[static_cast<std::size_t>(at) + 1] = true;
   }
   CodeFlow flow;
   std::vector<int> block_at(static_cast<std::size_t>(count), -1);
@@ -389,7 +395,7 @@ CodeFlow flow_of(const MachineKernel& kernel, int sm) {
     const int last = block.end - 1;
     const MachineInstruction& one = kernel.code[static_cast<std::size_t>(last)];
     const bool conditional = one.guard() != 7 || one.guard_negated() ||
-                             (one.opcode() == kBranch && one.bits(87, 4) != 7);
+                             (one.opcode() == kBranch && branches_on_predicate(one, sm));
     if (one.opcode() == kBranch)
       if (const int to = target(last); to >= 0)
         block.next.push_back(block_at[static_cast<std::size_t>(to)]);

@@ -11,6 +11,7 @@
 #include "codegen/source.h"
 #include "runtime/kernel.h"
 #include "tuner/figures.h"
+#include "tuner/modelled.h"
 
 namespace hone {
 namespace {
@@ -46,7 +47,7 @@ Trial blank(const Catalog& catalog, const BuildJob& job, const Target& target,
 }
 
 Made make(const Catalog& catalog, const BuildJob& job, Backend& backend, const Target& target,
-          Trial trial) {
+          const sim::Gpu* gpu, Trial trial) {
   Made made;
   const auto begin = std::chrono::steady_clock::now();
   try {
@@ -58,6 +59,20 @@ Made make(const Catalog& catalog, const BuildJob& job, Backend& backend, const T
     scope.merge(target.limits);
     add_figures(resource_figures(backend, *made.binary, target, *job.variant, job.config, scope),
                 &trial);
+    if (gpu != nullptr) {
+      const auto start = std::chrono::steady_clock::now();
+      const Modelled modelled = model_call(catalog, backend, *job.variant, job.problem, job.config,
+                                           target, *made.binary, *gpu);
+      made.result.model_ms =
+          std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+              .count();
+      if (!modelled.refused.empty()) {
+        trial.status = Status::kLaunchFailed;
+        trial.reason = modelled.refused;
+      } else {
+        add_figures(modelled_figures(modelled, *gpu), &trial);
+      }
+    }
   } catch (const Error& error) {
     if (error.code() != Code::kCompile) {
       made.broken = std::current_exception();
@@ -76,15 +91,19 @@ Made make(const Catalog& catalog, const BuildJob& job, Backend& backend, const T
 }  // namespace
 
 void build(const Catalog& catalog, Database& database, Backend& backend, const Target& target,
-           const DeviceIdentity& device, const std::vector<BuildJob>& jobs, std::size_t threads,
-           const std::function<bool()>& stop, const std::function<void(const BuildResult&)>& done) {
+           const DeviceIdentity& device, const sim::Gpu* gpu, const std::vector<BuildJob>& jobs,
+           std::size_t threads, const std::function<bool()>& stop,
+           const std::function<void(const BuildResult&)>& done) {
   const std::string toolchain = backend.toolchain();
   database.put_device(device);
   std::vector<const BuildJob*> open;
   for (const BuildJob& job : jobs) {
     const auto known =
         database.find_trial(device.key(), job.problem.text(), job.variant->hash, job.config.text());
-    if (known && known->status != Status::kCompileFailed) {
+    // What was built but not modelled is built again: the cache has its binary.
+    const bool modelled = gpu == nullptr || !known || known->status != Status::kBuilt ||
+                          known->figures.find("\"modelled_ns\"") != std::string::npos;
+    if (known && known->status != Status::kCompileFailed && modelled) {
       if (const auto code = database.binary(known->source, target.text())) {
         done({*known, code->size(), true});
         continue;
@@ -105,7 +124,7 @@ void build(const Catalog& catalog, Database& database, Backend& backend, const T
       const BuildJob& job = *open[next++];
       lock.unlock();
       Made made =
-          make(catalog, job, backend, target, blank(catalog, job, target, device, toolchain));
+          make(catalog, job, backend, target, gpu, blank(catalog, job, target, device, toolchain));
       lock.lock();
       results.push_back(std::move(made));
       finished.notify_one();
@@ -136,7 +155,8 @@ void build(const Catalog& catalog, Database& database, Backend& backend, const T
       // A trial that was run says more than one that was only built.
       const auto known =
           database.find_trial(trial.device, trial.problem, trial.template_hash, trial.config);
-      if (!known || known->status == Status::kBuilt || known->status == Status::kCompileFailed)
+      if (!known || known->status == Status::kBuilt || known->status == Status::kCompileFailed ||
+          known->samples == 0)
         database.put_trial(trial);
       done(made.result);
     } catch (...) {

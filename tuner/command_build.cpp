@@ -48,11 +48,37 @@ DeviceIdentity identity_of(const Target& target) {
   return identity;
 }
 
+// The same for a product that isn't here either.
+DeviceIdentity identity_of(const Target& target, const sim::Gpu& gpu) {
+  DeviceIdentity identity;
+  identity.backend = target.backend;
+  identity.vendor = "any";
+  identity.arch = target.arch;
+  identity.model = gpu.name;
+  identity.units = gpu.units;
+  identity.memory_bytes = static_cast<std::int64_t>(gpu.memory_bytes);
+  identity.name = fmt::format("{} (modelled)", gpu.label);
+  return identity;
+}
+
+// The target with that product's limits.
+void take_gpu(const std::string& name, const sim::Gpu* gpu, Target* target) {
+  if (gpu != nullptr && target->limits.integer("sm") == gpu->sm) {
+    target->limits.set("units", std::int64_t{gpu->units});
+    target->limits.set("l2_bytes", static_cast<std::int64_t>(gpu->l2_bytes));
+    return;
+  }
+  std::string known;
+  for (const sim::Gpu& one : sim::gpus()) known += fmt::format(" {}", one.name);
+  throw Error(Code::kUsage, fmt::format("--as '{}': expected a GPU that runs {}; GPUs:{}", name,
+                                        target->text(), known));
+}
+
 // What the database says is best for this problem, on any device, comes first; then each variant's
 // start, then samples.
 std::vector<std::pair<const Template*, Config>> candidates_of(
     const Catalog& catalog, const Database& database, const Problem& problem, const Target& target,
-    std::uint64_t samples, std::uint64_t seed) {
+    std::uint64_t samples, std::uint64_t seed, bool all) {
   std::vector<std::pair<const Template*, Config>> candidates;
   std::set<std::string> known;
   const auto add = [&](const Template& variant, Config config) {
@@ -78,6 +104,8 @@ std::vector<std::pair<const Template*, Config>> candidates_of(
           add(variant, std::move(config));
     add(variant, space.start());
     for (std::uint64_t i = 0; i < samples; ++i) add(variant, space.sample(random));
+    if (all)
+      for (std::uint64_t i = 0; i < space.count(); ++i) add(variant, space.at(i));
   }
   return candidates;
 }
@@ -101,15 +129,21 @@ Json json_of(const BuildResult& result, const Target& target) {
           {"shared", figure("shared")},
           {"occupancy", figure("occupancy")},
           {"loop", figure("loop")},
-          {"modelled_ns", nullptr},
+          {"modelled_ns", figure("modelled_ns")},
+          {"modelled", figure("modelled")},
           {"compile_ms", trial.compile_ms},
+          {"model_ms", result.model_ms},
           {"known", result.known},
           {"reason", trial.reason}};
 }
 
+bool succeeded(const Trial& trial) {
+  return trial.status != Status::kCompileFailed && trial.status != Status::kLaunchFailed;
+}
+
 void print_line(const BuildResult& result) {
   const Trial& trial = result.trial;
-  const bool ok = trial.status != Status::kCompileFailed;
+  const bool ok = succeeded(trial);
   std::string text = fmt::format("{} {} {} {}: {} bytes", ok ? "built " : "FAILED", trial.problem,
                                  trial.variant, trial.config, result.bytes);
   if (!trial.figures.empty()) {
@@ -121,6 +155,10 @@ void print_line(const BuildResult& result) {
                           figures.at("shared").get<std::int64_t>());
     if (figures.contains("occupancy") && figures.at("occupancy").is_number())
       text += fmt::format(", occupancy {:.0f} %", 100 * figures.at("occupancy").get<double>());
+    if (figures.contains("modelled_ns"))
+      text +=
+          fmt::format(", {:.1f} us modelled",
+                      static_cast<double>(figures.at("modelled_ns").get<std::int64_t>()) * 1e-3);
   }
   text += result.known ? ", known" : fmt::format(", {} ms", trial.compile_ms);
   fmt::print("{}{}\n", text, ok ? "" : "\n" + trial.reason);
@@ -142,6 +180,10 @@ int run_build(const Words& words) {
              "as in cpu/x86-64-v4+bf16+vnni, cuda/sm_80 or hip/gfx90a; default: the device's");
   line.add()("samples", po::value<std::uint64_t>()->value_name("N")->default_value(0),
              "random configs per variant");
+  line.add()("trials", po::value<std::string>()->value_name("all"),
+             "every config of every variant's space");
+  line.add()("as", po::value<std::string>()->value_name("GPU"),
+             "whose times are modelled, as in rtx3090; default: the target's first");
   line.add()("jobs,j", po::value<std::uint64_t>()->value_name("N")->default_value(0),
              "compilations at once; 0: one per core");
   line.add()("seed", po::value<std::uint64_t>()->value_name("N")->default_value(1),
@@ -150,11 +192,21 @@ int run_build(const Words& words) {
   if (!line.parse(words)) return 0;
   const Catalog catalog = line.catalog();
   const std::vector<Task> tasks = tasks_of(line, catalog);
-  const Target target = line.has("target") ? parse_target(line.get<std::string>("target"))
-                                           : open_device(line.get<std::string>("device"))->target();
+  Target target = line.has("target") ? parse_target(line.get<std::string>("target"))
+                                     : open_device(line.get<std::string>("device"))->target();
   Backend& backend = *find_backend(target.backend);
   Database database(line.database(), Database::Mode::kWrite);
-  const DeviceIdentity device = identity_of(target);
+  DeviceIdentity device = identity_of(target);
+  const sim::Gpu* gpu = nullptr;
+  if (target.backend == "cuda")
+    gpu = sim::find_gpu(line.has("as") ? line.get<std::string>("as") : target.arch);
+  if (line.has("as")) {
+    take_gpu(line.get<std::string>("as"), gpu, &target);
+    device = identity_of(target, *gpu);
+  }
+  const bool all = line.has("trials");
+  if (all && line.get<std::string>("trials") != "all")
+    throw Error(Code::kUsage, "--trials: expected 'all'; --samples N takes N per variant");
   for (int signal : {SIGINT, SIGTERM, SIGHUP})
     std::signal(signal, [](int) { Evaluator::interrupt(); });
 
@@ -166,7 +218,7 @@ int run_build(const Words& words) {
     if (!known.insert(text).second) continue;
     const auto candidates =
         candidates_of(catalog, database, task.problem, target, line.get<std::uint64_t>("samples"),
-                      line.get<std::uint64_t>("seed"));
+                      line.get<std::uint64_t>("seed"), all);
     if (candidates.empty()) {
       fmt::print(stderr, "hone build: no variant serves {} on {}\n", text, target.text());
       ++failed;
@@ -177,10 +229,10 @@ int run_build(const Words& words) {
   const auto threads = line.get<std::uint64_t>("jobs");
   const std::size_t cores = std::max(1u, std::thread::hardware_concurrency());
   build(
-      catalog, database, backend, target, device, jobs, threads > 0 ? threads : cores,
+      catalog, database, backend, target, device, gpu, jobs, threads > 0 ? threads : cores,
       [] { return Evaluator::interrupted(); },
       [&](const BuildResult& result) {
-        const bool ok = result.trial.status != Status::kCompileFailed;
+        const bool ok = succeeded(result.trial);
         ++(ok ? built : failed);
         if (line.json())
           print_json(json_of(result, target));

@@ -34,7 +34,10 @@ Figures resource_figures(Backend& backend, const Binary& binary, const Target& t
       if (!launch.when.empty() && value_of(launch.when) == 0) continue;
       const std::int64_t dynamic = launch.shared.empty() ? 0 : value_of(launch.shared);
       shared = std::max(shared, entry->shared_bytes + dynamic);
-      const auto own = backend.occupancy(target, *entry, dynamic, value_of(launch.threads));
+      const std::int64_t threads = value_of(launch.threads) *
+                                   (launch.threads_y.empty() ? 1 : value_of(launch.threads_y)) *
+                                   (launch.threads_z.empty() ? 1 : value_of(launch.threads_z));
+      const auto own = backend.occupancy(target, *entry, dynamic, threads);
       if (own) occupancy = std::min(occupancy.value_or(1.0), *own);
     } catch (const Error&) {
       continue;  // geometry that has no value here

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "codegen/error.h"
+#include "tuner/modelled_order.h"
 #include "tuner/tune_run.h"
 
 namespace hone {
@@ -18,6 +19,10 @@ constexpr std::chrono::duration<double> kCeilingsBudget{3.0};
 constexpr double kSearchShare = 0.75;
 // Of the budget is split evenly, the rest by estimated cost.
 constexpr double kEvenShare = 0.5;
+// Configs that are compiled to be modelled before a GPU's search; one in so many is tried, in the
+// model's order. They may take so much of the search's time.
+constexpr std::uint64_t kModelledPool = 32, kModelledShare = 4;
+constexpr double kModelledTimeShare = 0.2;
 // Per second: only to weigh problems against each other.
 constexpr double kGuessFlops = 5e10, kGuessBytes = 1e10;
 // Behind the deadline, the default of a problem that has nothing yet and final rounds may still
@@ -291,6 +296,20 @@ void TuneRun::search(Work& work, double seconds) {
   const auto stop = [&] {
     return enough() || left_s() <= 0 || (deadline_ && since(begin_time) >= seconds);
   };
+  // A GPU's search begins where the model expects the best.
+  if (!stop()) {
+    const std::size_t pool = std::min<std::uint64_t>(
+        kModelledPool, options_.trials > 0 ? options_.trials : kModelledPool);
+    const std::vector<Point> first = modelled_first(
+        evaluator_.catalog(), evaluator_.backend(), evaluator_.device(), work.outcome.task.problem,
+        work.variants, *work.space, pool, std::max<std::size_t>(1, pool / kModelledShare),
+        options_.seed,
+        [&] { return stop() || (deadline_ && since(begin_time) >= kModelledTimeShare * seconds); });
+    std::vector<Point> open;
+    for (const Point& point : first)
+      if (!tried(work, point)) open.push_back(point);
+    attempt(work, open, stop, tell);
+  }
   while (!stop()) {
     int most = batch;
     if (options_.trials > 0)

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 #include <tuple>
 
 #include "codegen/values.h"
@@ -364,6 +365,29 @@ std::vector<Best> Database::best(const Valid& valid) const {
   Query problems = connection.query("SELECT id FROM problem ORDER BY id");
   for (const std::int64_t problem : ids(problems)) {
     add_winners_of_devices(connection, problem, valid, best);
+  }
+  return best;
+}
+
+std::vector<Best> Database::modelled_of_op(const std::string& op) const {
+  static const std::string sql = fmt::format(
+      "SELECT {} FROM record WHERE op = ?1 AND status = 'built' AND json_valid(figures) AND "
+      "json_extract(figures, '$.modelled_ns') > 0 ORDER BY json_extract(figures, '$.modelled_ns'), "
+      "id",
+      kTrialColumns);
+  static const std::string time = "SELECT CAST(json_extract(?1, '$.modelled_ns') AS INTEGER)";
+  std::vector<Best> best;
+  std::set<std::pair<std::string, std::string>> known;
+  Query query = impl_->connection.query(sql);
+  query.bind(op);
+  std::string flaw;
+  while (query.step()) {
+    Trial trial = read_trial(query, flaw);
+    if (!flaw.empty() || !known.emplace(trial.device, trial.problem).second) continue;
+    Query number = impl_->connection.query(time);
+    if (!number.bind(trial.figures).step()) continue;
+    trial.median_ns = number.integer(0);
+    best.push_back(std::move(trial));
   }
   return best;
 }

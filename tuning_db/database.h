@@ -80,6 +80,10 @@ class Database {
   std::vector<Best> best_of_op(const std::string& op,
                                const Valid& valid) const;  // every device, every shape
   std::vector<Best> best(const Valid& valid) const;
+  // Rows that were only built, and whose time a model told (`hone build`): of every device and
+  // problem the one with the least "modelled_ns" of its figures. That time is their median_ns;
+  // nobody measured it.
+  std::vector<Best> modelled_of_op(const std::string& op) const;
 
   // Binaries: compressed (zstd), keyed by source hash and target text.
   void put_binary(const Hash& source, const std::string& target, const std::string& code);

@@ -145,6 +145,14 @@ std::vector<Best> Layers::best(const Database::Valid& valid) const {
   });
 }
 
+std::vector<Best> Layers::modelled_of_op(const std::string& op) const {
+  std::vector<Best> all;
+  if (user_) all = user_->modelled_of_op(op);
+  if (system_)
+    for (Best& row : system_->modelled_of_op(op)) all.push_back(std::move(row));
+  return all;
+}
+
 std::optional<std::string> Layers::binary(const Hash& source, const std::string& target) const {
   std::optional<std::string> code;
   if (user_) code = user_->binary(source, target);

@@ -39,6 +39,7 @@ class Layers {
                                    const Database::Valid& valid) const;
   std::vector<Best> best_of_op(const std::string& op, const Database::Valid& valid) const;
   std::vector<Best> best(const Database::Valid& valid) const;
+  std::vector<Best> modelled_of_op(const std::string& op) const;
 
   std::optional<std::string> binary(const Hash& source, const std::string& target) const;
 

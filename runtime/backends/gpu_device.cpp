@@ -135,8 +135,8 @@ class GpuModule final : public Module {
       return refuse(kInvalidSource);
     // The entry's one parameter is a struct whose members are the slots.
     void* parameters[] = {const_cast<std::uint64_t*>(dispatch.slots)};
-    return launch(dispatch.entry, dispatch.grid, dispatch.threads, dispatch.shared_bytes, stream,
-                  parameters);
+    const std::int64_t block[3] = {dispatch.threads, dispatch.threads_y, dispatch.threads_z};
+    return launch(dispatch.entry, dispatch.grid, block, dispatch.shared_bytes, stream, parameters);
   }
 
   bool pack(int entry, const std::uint64_t* slots, int, const void* from, void* to,
@@ -148,7 +148,8 @@ class GpuModule final : public Module {
         std::clamp<std::int64_t>((bytes + kPackBytesPerBlock - 1) / kPackBytesPerBlock, 1,
                                  kMostPackBlocks),
         1, 1};
-    return launch(entry, grid, kPackThreads, 0, stream, parameters);
+    constexpr std::int64_t kPackBlock[3] = {kPackThreads, 1, 1};
+    return launch(entry, grid, kPackBlock, 0, stream, parameters);
   }
 
  private:
@@ -158,19 +159,21 @@ class GpuModule final : public Module {
     return false;
   }
 
-  bool launch(int entry, const std::int64_t* grid, std::int64_t threads, std::int64_t shared_bytes,
-              Stream stream, void** parameters) noexcept {
+  bool launch(int entry, const std::int64_t* grid, const std::int64_t* block,
+              std::int64_t shared_bytes, Stream stream, void** parameters) noexcept {
     constexpr Result kInvalidValue = 1;
     constexpr std::int64_t kMost = 2147483647;
     for (int i = 0; i < 3; ++i)
-      if (grid[i] < 1 || grid[i] > kMost) return refuse(kInvalidValue);
-    if (threads < 1 || threads > kMost || shared_bytes > kMost) return refuse(kInvalidValue);
+      if (grid[i] < 1 || grid[i] > kMost || block[i] < 1 || block[i] > kMost)
+        return refuse(kInvalidValue);
+    if (shared_bytes > kMost) return refuse(kInvalidValue);
     const Current current(*shared_);
-    const Result result = shared_->driver->launch(
-        functions_[static_cast<std::size_t>(entry)], static_cast<unsigned>(grid[0]),
-        static_cast<unsigned>(grid[1]), static_cast<unsigned>(grid[2]),
-        static_cast<unsigned>(threads), 1, 1, static_cast<unsigned>(shared_bytes), stream,
-        parameters, nullptr);
+    const Result result =
+        shared_->driver->launch(functions_[static_cast<std::size_t>(entry)],
+                                static_cast<unsigned>(grid[0]), static_cast<unsigned>(grid[1]),
+                                static_cast<unsigned>(grid[2]), static_cast<unsigned>(block[0]),
+                                static_cast<unsigned>(block[1]), static_cast<unsigned>(block[2]),
+                                static_cast<unsigned>(shared_bytes), stream, parameters, nullptr);
     return result == 0 || refuse(result);
   }
 
