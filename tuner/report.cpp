@@ -84,7 +84,7 @@ void print_outcomes(std::FILE* out, const std::vector<Outcome>& outcomes,
     std::vector<const Outcome*> order;
     std::map<const Outcome*, std::int64_t> calls;
     std::map<const Outcome*, std::string> roles;
-    double total = 0, total_default = 0;
+    double total = 0, total_default = 0, limit = 0;
     for (const Task& task : tasks) {
       const auto found = by_problem.find(task.problem.text());
       if (task.tokens != step || found == by_problem.end()) continue;
@@ -97,6 +97,7 @@ void print_outcomes(std::FILE* out, const std::vector<Outcome>& outcomes,
       const double time =
           seconds_of(counted_ns(*outcome->winner)) * static_cast<double>(task.count);
       total += time;
+      limit += seconds_of(outcome->winner->bound_ns) * static_cast<double>(task.count);
       total_default += outcome->default_ns > 0
                            ? seconds_of(outcome->default_ns) * static_cast<double>(task.count)
                            : time;
@@ -126,8 +127,11 @@ void print_outcomes(std::FILE* out, const std::vector<Outcome>& outcomes,
     }
     table.print(out);
     if (model && step > 0 && total > 0)
-      fmt::print(out, "one step: {} (all defaults: {}, {:.2f}x)\n", time_text(total),
-                 time_text(total_default), total_default / total);
+      fmt::print(
+          out, "one step: {}, {} of the limit{}\n", time_text(total), percent_text(limit / total),
+          total_default > total ? fmt::format(" (all defaults: {}, {:.2f}x)",
+                                              time_text(total_default), total_default / total)
+                                : "");
   }
 }
 

@@ -351,4 +351,15 @@ const Gpu* find_gpu(std::string_view name) {
   return nullptr;
 }
 
+std::map<std::string, double> paper_ceilings(const Gpu& gpu) {
+  constexpr double kGiga = 1e9;
+  return {{"read_gbps", gpu.bandwidth / kGiga},
+          {"copy_gbps", gpu.bandwidth / kGiga},
+          {"l2_gbps", kL2BytesPerClock * gpu.units * gpu.clock_hz / kGiga},
+          {"f32_gflops", gpu.f32_flops / kGiga},
+          {"f16_gflops", gpu.f16_flops / kGiga},
+          {"bf16_gflops", gpu.bf16_flops / kGiga},
+          {"s8_gflops", gpu.int8_ops / kGiga}};
+}
+
 }  // namespace hone::sim

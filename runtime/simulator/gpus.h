@@ -3,8 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace hone::sim {
@@ -30,9 +32,14 @@ struct Gpu {
   double clock_hz = 0;  // boost
 };
 
+inline constexpr double kL2BytesPerClock = 64;  // to each unit
+
 std::span<const Gpu> gpus();
 // By name ("a100", "A100-80", "rtx4090") or architecture ("sm_80": the first GPU of it); nullptr
 // when unknown.
 const Gpu* find_gpu(std::string_view name);
+
+// What the data sheet allows at most, under the names of tuning_db/record.h: GB/s and GFLOP/s.
+std::map<std::string, double> paper_ceilings(const Gpu& gpu);
 
 }  // namespace hone::sim

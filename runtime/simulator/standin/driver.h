@@ -219,7 +219,7 @@ double modelled_seconds(const sim::Gpu& gpu, const sim::Counters& counters,
                         const sim::KernelInfo& kernel, const sim::Launch& launch);
 
 // The ceilings of that model as one JSON object.
-std::string paper_ceilings(const sim::Gpu& gpu);
+std::string ceilings_text(const sim::Gpu& gpu);
 
 // stream.cpp: does the work now, or records it where the stream captures.
 void enqueue(Driver& driver, Stream& stream, int type, std::function<void(Stream&)> work);

@@ -218,7 +218,7 @@ HONE_DRIVER std::size_t hone_standin_counters(char* text, std::size_t bytes) {
 // What the modelled machine can do at most, named as tuning databases name ceilings.
 HONE_DRIVER std::size_t hone_standin_ceilings(char* text, std::size_t bytes, int device) {
   std::string json;
-  call([&](Driver& driver) { json = paper_ceilings(*driver.device(device).gpu); });
+  call([&](Driver& driver) { json = ceilings_text(*driver.device(device).gpu); });
   if (text != nullptr && bytes > json.size()) std::memcpy(text, json.c_str(), json.size() + 1);
   return json.size() + 1;
 }

@@ -16,7 +16,6 @@ namespace {
 
 constexpr double kLaunchS = 2.5e-6;
 constexpr double kSectorBytes = 32;
-constexpr double kL2BytesPerClock = 64;   // to each unit
 constexpr double kIssuePerClock = 4;      // warp instructions, per unit
 constexpr double kSharedPerClock = 1;     // wavefronts, per unit
 constexpr double kSpecialPerClock = 0.5;  // warp instructions of exp, rsqrt ..., per unit
@@ -80,7 +79,7 @@ double modelled_seconds(const sim::Gpu& gpu, const sim::Counters& counters,
   // What every unit does at its own pace, over all units.
   const std::array<double, 8> clocks = {
       kSectorBytes * real(counters.global_load_sectors + counters.global_store_sectors) /
-          kL2BytesPerClock,
+          sim::kL2BytesPerClock,
       real(counters.shared_wavefronts) / kSharedPerClock,
       real(counters.instructions) / kIssuePerClock,
       real(counters.special) / kSpecialPerClock,
@@ -100,14 +99,11 @@ double modelled_seconds(const sim::Gpu& gpu, const sim::Counters& counters,
   return kLaunchS + std::max({dram, compute, chain});
 }
 
-std::string paper_ceilings(const sim::Gpu& gpu) {
-  constexpr double kGiga = 1e9;
-  return fmt::format(
-      "{{\"read_gbps\":{},\"copy_gbps\":{},\"l2_gbps\":{},\"f32_gflops\":{},\"f16_gflops\":{},"
-      "\"bf16_gflops\":{},\"s8_gflops\":{},\"launch_ns\":{}}}",
-      gpu.bandwidth / kGiga, gpu.bandwidth / kGiga,
-      kL2BytesPerClock * gpu.units * gpu.clock_hz / kGiga, gpu.f32_flops / kGiga,
-      gpu.f16_flops / kGiga, gpu.bf16_flops / kGiga, gpu.int8_ops / kGiga, kLaunchS * kGiga);
+std::string ceilings_text(const sim::Gpu& gpu) {
+  std::string text = fmt::format("{{\"launch_ns\":{}", kLaunchS * 1e9);
+  for (const auto& [name, value] : sim::paper_ceilings(gpu))
+    text += fmt::format(",\"{}\":{}", name, value);
+  return text + "}";
 }
 
 }  // namespace hone::standin
