@@ -33,6 +33,8 @@
 //! start        softmax=online,WM=q*(heads/kv_heads)>16?4:1,WN=1,tall=1,\
 //!              BN=size(c,d)>=1024?16:32,\
 //!              splits=batch*kv_heads<units&&q*(heads/kv_heads)<=16&&kv>=1024?kv>=4096?16:4:1
+//! preset       flashdecoding softmax=online
+//! preset       flashdecoding++ softmax=unified
 #include "attention_tiles.h"
 
 constexpr int kColumn = static_cast<int>(column), kStep = kRun / 4 * 16;  // keys of a product

@@ -22,8 +22,7 @@
 //! let          depth = round_up(d, 16)
 //! let          line = depth * 2 + 16           // bytes of a row in shared memory
 //! let          pitch = d % 16 == 8 ? d : d + 8 // floats of a row of sums there
-//! let          shared_bytes = max(stages * BN * line + (keep == shared ? parts * rows * line : 0),
-//! \
+//! let          shared_bytes = max(stages * BN * line + (keep == shared ? parts * rows : 0) * line, \
 //!              max(parts * rows * line, WN * rows * (pitch + 2) * 4))
 //! let          sums = tall * (d / 2 + BN / WN / 2 + (keep == own ? parts * d / 4 : 0))
 //! require      BN % (16 * WN) == 0 && threads >= 64 && threads <= 256
@@ -39,6 +38,8 @@
 //! start        softmax=online,WM=q*(heads/kv_heads)>16?4:1,WN=q*(heads/kv_heads)>16?1:4,tall=1,\
 //!              BN=q*(heads/kv_heads)>16&&d>128?32/parts:64,stages=2,keep=d*parts>128?shared:own,\
 //!              splits=batch*kv_heads<units&&q*(heads/kv_heads)<=16&&kv>=1024?kv>=4096?16:4:1
+//! preset       flashdecoding softmax=online
+//! preset       flashdecoding++ softmax=unified
 #include "attention_tiles.h"
 
 constexpr int kStages = static_cast<int>(stages), kRing = kStages * kKeys * kLine;

@@ -34,6 +34,8 @@
 //! launch       combine ceil_div(batch * q * heads, 4) 1 1 4 * wave if splits > 1
 //! start        softmax=online,WN=4,tall=1,BN=64,stages=has_cp_async&&d<=128?4:2,\
 //!              splits=batch*kv_heads<units&&q*(heads/kv_heads)<=16&&kv>=1024?kv>=4096?16:4:1
+//! preset       flashdecoding softmax=online
+//! preset       flashdecoding++ softmax=unified
 #include "attention_tiles.h"
 
 constexpr int kDown = kOwnKeys / 16, kAcross = (kD + 15) / 16;  // tiles of 16 keys, 16 of out

@@ -29,6 +29,8 @@
 //!              vec=d%8==0&&c!=f32&&d>=128?8:d%4==0?4:1,\
 //!              rows=heads/kv_heads>=4?4:heads/kv_heads>=2?2:1,keys=2,\
 //!              splits=batch*kv_heads<units&&q*(heads/kv_heads)<=16&&kv>=1024?kv>=4096?16:4:1
+//! preset       flashdecoding softmax=online
+//! preset       flashdecoding++ softmax=unified
 #include "attention_gpu.h"
 
 constexpr int kTeam = static_cast<int>(team), kVec = static_cast<int>(vec);

@@ -23,6 +23,7 @@
 //! launch       reduce ceil_div(m * n, 256) 1 1 256 if splits > 1
 //! start        BM=m>32?64:m>16?32:m>8?16:8,BN=32,depth=has_cp_async?128:64,\
 //!              warps=2,stages=4,splits=1
+//! preset       flashdecoding++
 #include "gemm_flat.h"
 
 constexpr int kDepth = static_cast<int>(depth);

@@ -25,6 +25,8 @@
 //! launch       main ceil_div(m, BM) * ceil_div(n, BN) splits 1 threads shared shared_bytes
 //! launch       reduce ceil_div(m * n, 256) 1 1 256 if splits > 1
 //! start        BM=16,BN=64,depth=64,WM=1,WN=4,stages=4,raster=1,splits=1
+//! preset       flashdecoding BM=64
+//! preset       flashdecoding++
 #include "mma_pipeline.h"
 
 HONE_GPU_KERNEL(main, threads, 1) {

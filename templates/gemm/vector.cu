@@ -23,6 +23,7 @@
 //! launch       reduce ceil_div(m * n, 256) 1 1 256 if splits > 1
 //! start        team=32,threads=128,vec=x==s8&&k%16==0?16:w!=f32&&k%8==0?8:k%4==0?4:1,at_once=w==f32?2:4,\
 //!              columns=2,MR=m>=4?4:1,splits=1
+//! preset       flashdecoding++
 #include "dot_gpu.h"
 #include "gemm_gpu.h"
 
