@@ -29,7 +29,11 @@ CHECKED = [
     "gemm:m=1,n=64,k=64", "gemm:m=7,n=130,k=96", "gemm:m=64,n=256,k=512,x=bf16,w=bf16",
     "gemm:m=33,n=200,k=256,x=bf16,w=bf16",
     "attention:q=1,kv=1,heads=4,kv_heads=2,d=64", "attention:q=1,kv=1000,heads=9,kv_heads=3,d=64",
-    "attention:q=1,kv=777,heads=32,kv_heads=8,d=128",
+    "attention:q=1,kv=777,heads=32,kv_heads=8,d=128", "attention:q=70,kv=200,heads=8,kv_heads=2,d=64,x=f16",
+    "attention:q=1,kv=300,heads=8,kv_heads=2,d=128,x=f16,c=s8", "gemm:m=33,n=200,k=256,x=f16,w=f16",
+    "gemm:m=5,n=200,k=256,x=s8,w=s8", "gemm:m=1,n=256,k=512,x=f16,w=q4_0", "gemm:m=65,n=256,k=512,x=bf16,w=q8_0",
+    "rope:tokens=7,heads=3,d=64", "glu:rows=3,cols=1537,x=f16", "argmax:rows=3,cols=50257",
+    "embedding:tokens=5,cols=96,vocab=70,table=q4_1,y=f16",
 ]
 TIMED = [
     "norm:rows=512,cols=4096", "softmax:rows=512,cols=4096",

@@ -19,7 +19,7 @@ day() {
 }
 
 day good || fail "a good day's exit status" good
-grep -q '| softmax:rows=3,cols=100 | 3 | 0 |' "$work/good/report.md" || fail "three right configs" good
+grep -q '| softmax:rows=3,cols=100 | [1-9][0-9]* | 0 |' "$work/good/report.md" || fail "right configs" good
 grep -q '| softmax:rows=3,cols=100 | team.cu | .* us | modelled' "$work/good/report.md" || fail "a modelled time" good
 grep -q '| softmax:rows=3,cols=100 | team.cu | instructions | [1-9]' "$work/good/report.md" || fail "counts" good
 ! grep -q FAILED "$work/good/report.md" || fail "no failure" good
