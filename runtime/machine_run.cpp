@@ -31,7 +31,6 @@ constexpr std::int64_t kFirstWarp = 12, kFewWarps = 3;
 constexpr double kHeld = 12;  // cycles until an access has read its operands
 
 using Lanes = std::array<std::uint32_t, kWarp>;
-using Kind = Operand::Kind;
 
 // Places of the analysis: vector registers, uniform ones, both kinds of predicates.
 constexpr int kUniformPlace = 256, kPredicatePlace = 512, kUniformPredicatePlace = 520;
@@ -65,11 +64,12 @@ struct Analysis {
 template <typename Visit>
 void for_each_source(const Step& step, Visit&& visit) {
   for (const Operand& one : step.sources) {
-    if (one.kind != Kind::kRegister && one.kind != Kind::kUniform) continue;
+    if (one.kind != Operand::Kind::kRegister && one.kind != Operand::Kind::kUniform) continue;
     if (one.index == kZeroRegister) continue;
     const int words = one.words;
     for (int i = 0; i < words; ++i)
-      visit((one.kind == Kind::kUniform ? kUniformPlace : 0) + std::min(one.index + i, 254));
+      visit((one.kind == Operand::Kind::kUniform ? kUniformPlace : 0) +
+            std::min(one.index + i, 254));
   }
   if (step.address64 && step.sources[0].index != kZeroRegister)
     visit(std::min(step.sources[0].index + 1, 254));
@@ -170,8 +170,10 @@ Analysis analyse(const std::vector<Step>& steps, const CodeFlow& flow,
 float as_float(std::uint32_t bits) { return std::bit_cast<float>(bits); }
 std::uint32_t as_bits(float value) { return std::bit_cast<std::uint32_t>(value); }
 
+}  // namespace
+
 // Sectors of 32 bytes that a block touched, with what touched them first.
-class Sectors {
+class TouchedSectors {
  public:
   // True when the sector is new.
   bool add(std::uint64_t sector) {
@@ -206,8 +208,6 @@ class Sectors {
   std::size_t count_ = 0;
 };
 
-}  // namespace
-
 struct MachineRun::Body {
   const MachineKernel& kernel;
   int sm;
@@ -227,12 +227,12 @@ struct MachineRun::Body {
   // Of the block of threads at hand.
   std::array<std::uint32_t, 3> index{};
   std::unordered_map<std::uint32_t, std::uint32_t> shared;
-  Sectors loaded, lines;
+  TouchedSectors loaded, lines;
   struct Looked {
     std::int64_t executions = 0, looked_at = 0;
     double wavefronts = 0, lines = 0, sectors = 0;
-    // Sectors new to the block: of the first half of what was looked at in a warp, of the second;
-    // what those that weren't looked at would have brought.
+    // Sectors new to the block: of the first half of what was looked at in a warp, of the
+    // second; what those that weren't looked at would have brought.
     double early = 0, late = 0, unseen = 0;
     double latency = 0;
   };
@@ -354,23 +354,23 @@ struct MachineRun::Body {
     Lanes lanes;
     std::uint32_t value = 0;
     switch (operand.kind) {
-      case Kind::kRegister:
+      case Operand::Kind::kRegister:
         return operand.index == kZeroRegister
                    ? registers[kZeroRegister]
                    : registers[static_cast<std::size_t>(std::min(operand.index + word, 254))];
-      case Kind::kUniform:
+      case Operand::Kind::kUniform:
         if (operand.index != kZeroRegister)
           value = uniforms[static_cast<std::size_t>(std::min(operand.index + word, 254))];
         break;
-      case Kind::kImmediate:
+      case Operand::Kind::kImmediate:
         value = word == 0
                     ? operand.value
                     : static_cast<std::uint32_t>(static_cast<std::int32_t>(operand.value) >> 31);
         break;
-      case Kind::kConstant:
+      case Operand::Kind::kConstant:
         value = constant(operand.bank, operand.index + 4 * word);
         break;
-      case Kind::kNone:
+      case Operand::Kind::kNone:
         break;
     }
     lanes.fill(value);
@@ -1101,7 +1101,7 @@ struct MachineRun::Body {
     const Lanes low = value_of(step.sources[0], 0);
     const Lanes high = step.address64 ? value_of(step.sources[0], 1) : Lanes{};
     const Lanes more =
-        step.sources[2].kind == Kind::kUniform ? value_of(step.sources[2], 0) : Lanes{};
+        step.sources[2].kind == Operand::Kind::kUniform ? value_of(step.sources[2], 0) : Lanes{};
     for (std::size_t i = 0; i < kWarp; ++i) {
       const std::uint64_t base =
           step.address64 ? joined(low[i], step.sources[0].index == kZeroRegister ? 0 : high[i])

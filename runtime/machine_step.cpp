@@ -5,11 +5,9 @@
 namespace hone {
 namespace {
 
-using Kind = Operand::Kind;
-
-class Reader {
+class StepReader {
  public:
-  Reader(const MachineInstruction& instruction, int sm, bool uniform)
+  StepReader(const MachineInstruction& instruction, int sm, bool uniform)
       : code_(instruction), sm_(sm), uniform_(uniform) {}
 
   Operand first() const {
@@ -44,14 +42,14 @@ class Reader {
 
   Operand immediate() const {
     Operand operand;
-    operand.kind = Kind::kImmediate;
+    operand.kind = Operand::Kind::kImmediate;
     operand.value = static_cast<std::uint32_t>(code_.low >> 32);
     return operand;
   }
 
   Operand constant() const {
     Operand operand;
-    operand.kind = Kind::kConstant;
+    operand.kind = Operand::Kind::kConstant;
     operand.bank = static_cast<std::uint8_t>(code_.bits(54, 5));
     operand.index = static_cast<std::int32_t>(code_.bits(38, 16));
     return modified(operand, 63, 62);
@@ -59,7 +57,7 @@ class Reader {
 
   Operand in_register(int bit, bool uniform) const {
     Operand operand;
-    operand.kind = uniform ? Kind::kUniform : Kind::kRegister;
+    operand.kind = uniform ? Operand::Kind::kUniform : Operand::Kind::kRegister;
     operand.index = static_cast<std::int32_t>(code_.bits(bit, 8));
     if (uniform && sm_ < 100) {
       operand.index &= 63;
@@ -222,7 +220,7 @@ bool is_access(Pipe pipe) {
          pipe == Pipe::kLocal || pipe == Pipe::kAtomic;
 }
 
-void read_access(const MachineInstruction& code, int sm, const Reader& reader, Step& step) {
+void read_access(const MachineInstruction& code, int sm, const StepReader& reader, Step& step) {
   const int opcode = code.opcode();
   step.bytes = static_cast<std::uint8_t>(access_bytes(code, sm));
   step.sources[0] = reader.in_register(24, false);
@@ -265,7 +263,7 @@ Step step_of(const MachineInstruction& code, std::int64_t at, int sm) {
   step.uniform = step.pipe == Pipe::kUniform;
   step.act = act_of(opcode, sm);
   step.guard = {static_cast<std::uint8_t>(code.guard()), code.guard_negated(), step.uniform};
-  const Reader reader(code, sm, step.uniform);
+  const StepReader reader(code, sm, step.uniform);
   if (is_access(step.pipe)) {
     read_access(code, sm, reader, step);
     return step;
@@ -310,8 +308,8 @@ Step step_of(const MachineInstruction& code, std::int64_t at, int sm) {
       if (opcode == 0x036 || opcode == 0x035) step.sources = {reader.first(), reader.at_32(), {}};
       for (Operand& one : step.sources) {
         one.absolute = false;
-        if (one.kind != Kind::kNone) one.words = static_cast<std::uint8_t>(step.words);
-        if (one.kind == Kind::kImmediate) one.negative = false;
+        if (one.kind != Operand::Kind::kNone) one.words = static_cast<std::uint8_t>(step.words);
+        if (one.kind == Operand::Kind::kImmediate) one.negative = false;
       }
       if (opcode == 0x010 || opcode == 0x090 || opcode == 0x097) {
         to_predicates();
@@ -356,8 +354,8 @@ Step step_of(const MachineInstruction& code, std::int64_t at, int sm) {
       step.is_signed = code.bit(73);
       step.extended = code.bit(74);
       step.sources[1].absolute = step.sources[2].absolute = false;
-      if (step.sources[1].kind == Kind::kImmediate) step.sources[1].negative = false;
-      if (step.sources[2].kind == Kind::kImmediate) step.sources[2].negative = false;
+      if (step.sources[1].kind == Operand::Kind::kImmediate) step.sources[1].negative = false;
+      if (step.sources[2].kind == Operand::Kind::kImmediate) step.sources[2].negative = false;
       if (step.act != Act::kMultiply) step.sources[2].words = 2;
       step.tests[0] = test(87);
       if (step.act != Act::kMultiply)
@@ -455,7 +453,7 @@ Step step_of(const MachineInstruction& code, std::int64_t at, int sm) {
       to_register(std::max(1, bytes / 4));
       step.bytes = static_cast<std::uint8_t>(bytes);
       step.sources[0] = plain(reader.in_register(24, step.uniform));
-      step.sources[1].kind = Kind::kConstant;
+      step.sources[1].kind = Operand::Kind::kConstant;
       step.sources[1].bank = static_cast<std::uint8_t>(code.bits(54, 5));
       step.sources[1].index = static_cast<std::int16_t>(code.bits(38, 16));
       if (opcode == 0x0b9) step.sources[0] = {};

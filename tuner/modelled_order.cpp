@@ -13,7 +13,7 @@
 namespace hone {
 namespace {
 
-constexpr std::chrono::seconds kCompileLimit{60};
+constexpr std::chrono::seconds kFirstCompileLimit{60};
 // Modelled times that differ by less say nothing about which is faster.
 constexpr double kNearTie = 0.10;
 
@@ -92,7 +92,7 @@ std::vector<Point> modelled_first(const Catalog& catalog, Backend& backend, cons
         const Source source = render(catalog, variant, problem, points[i].config, target);
         const Modelled one =
             model_call(catalog, backend, variant, problem, points[i].config, target,
-                       backend.compile(source, target, kCompileLimit), *gpu);
+                       backend.compile(source, target, kFirstCompileLimit), *gpu);
         if (!one.refused.empty()) continue;
         const std::lock_guard lock(mutex);
         modelled.emplace_back(one.seconds, points[i]);

@@ -312,6 +312,33 @@ extern "C" __global__ void hone_main(const Args a) {
   EXPECT_EQ(ran.y[5], 128);
 }
 
+TEST(HipSimt, SectorsAndWavefrontsAreThoseOfTheWave) {
+  SimulatedHip hip;
+  DeviceVector<float> x(hip.device(), std::vector<float>(4096, 1.0f)), y(hip.device(), 64);
+  // Lanes side by side: 8 sectors. Two floats apart: twice as many, half of each for nothing.
+  // Shared memory: two passes for 64 lanes side by side, 32 times as many where all share a bank.
+  const std::string error = hip.run(R"(
+struct Slots { const float *x; float *y; };
+extern "C" __global__ void hone_main(const Slots a) {
+  __shared__ float s[64 * 32];
+  const int t = threadIdx.x;
+  s[t * 32] = a.x[t] + a.x[2 * t];
+  __syncthreads();
+  a.y[t] = s[t * 32];
+})",
+                                    {x.slot(), y.slot()}, 1, 64);
+  EXPECT_EQ(error, "");
+  std::map<std::string, double> counted;
+  for (const auto& [name, count] : hip.device().counters()) counted[name] = count;
+  EXPECT_EQ(counted["global_load_sectors"], 8 + 16);
+  EXPECT_EQ(counted["global_load_sectors_ideal"], 8 + 8);
+  EXPECT_EQ(counted["unique_sectors_read"], 16);
+  EXPECT_EQ(counted["global_store_sectors"], 8);
+  EXPECT_EQ(counted["unique_sectors_written"], 8);
+  EXPECT_EQ(counted["shared_wavefronts"], 2 * 64);
+  EXPECT_EQ(counted["shared_wavefronts_ideal"], 2 * 2);
+}
+
 TEST(HipSimt, ReadOfASumBeforeTheBarrierAfterItsAtomicsIsARace) {
   const Ran ran = run(R"(
 extern "C" __global__ void hone_main(const Args a) {

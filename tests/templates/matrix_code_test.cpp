@@ -13,7 +13,7 @@
 namespace hone::prove {
 namespace {
 
-constexpr std::chrono::seconds kCompileLimit{120};
+constexpr std::chrono::seconds kMatrixCompileLimit{120};
 
 struct Promise {
   const char* target;
@@ -39,7 +39,7 @@ GpuCode compiled(const Promise& promise) {
   config.merge(Values::parse(promise.config));
   EXPECT_TRUE(space.contains(config)) << config.text();
   const Source source = render(catalog(), *variant, problem, config, target);
-  return unpack_gpu_code(backend->compile(source, target, kCompileLimit).code);
+  return unpack_gpu_code(backend->compile(source, target, kMatrixCompileLimit).code);
 }
 
 void expect_kept(const std::vector<Promise>& promises) {

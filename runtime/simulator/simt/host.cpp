@@ -12,6 +12,7 @@
 
 #include "codegen/error.h"
 #include "runtime/simulator/simt/fibre.h"
+#include "runtime/simulator/simt/requests.h"
 
 namespace hone::sim {
 namespace {
@@ -135,6 +136,7 @@ class Run {
   std::uint64_t steps_ = 0, slice_ = 0;
   void* scheduler_ = nullptr;
   bool over_ = false;
+  Requests requests_;  // of the wave that runs
   Result result_;
   std::map<std::tuple<Finding::Kind, std::uint32_t>, std::size_t> known_;
 };
@@ -243,6 +245,7 @@ bool Run::run_wave(Wave& wave) {
       resume(thread);
       spins |= thread.state == State::kReady;
     }
+    requests_.count(result_.counters);
   } while (!over_ && !spins && serve_exchange(wave));
   return !spins;
 }
@@ -425,6 +428,9 @@ void Run::touch_shared(std::uintptr_t address, std::size_t bytes, unsigned kind,
   ++(atomic   ? result_.counters.shared_atomics
      : writes ? result_.counters.shared_stores
               : result_.counters.shared_loads);
+  if (!atomic)
+    requests_.add(linear(self()) % launch_.wave, site, Requests::Kind::kShared, shared_begin_,
+                  address - shared_begin_, bytes);
   const std::uintptr_t used = dynamic_begin_ + launch_.dynamic_shared_bytes;
   if (address + bytes > shared_end_ ||
       (address < dynamic_end_ && address + bytes > used && address + bytes > dynamic_begin_)) {
@@ -516,6 +522,10 @@ void Run::touch_global(SimtMemory::Block& block, std::uintptr_t address, std::si
     ++counters.global_loads;
     counters.global_load_bytes += bytes;
   }
+  if (!atomic)
+    requests_.add(linear(self()) % launch_.wave, site,
+                  writes ? Requests::Kind::kStore : Requests::Kind::kLoad, block.start, address,
+                  bytes);
   if (options_.checks == Checks::kNone) return;
   std::uint8_t* written = block.written.data() + (address - block.start);
   if (!writes || atomic) {

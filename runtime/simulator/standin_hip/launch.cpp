@@ -29,15 +29,34 @@ double modelled_seconds(const AmdGpu& gpu, const sim::Counters& counters) {
 }
 
 // Of what the SIMT host counts.
+// What the SIMT host counts, as it is told.
+constexpr std::pair<const char*, std::uint64_t sim::Counters::*> kCounts[] = {
+    {"thread_accesses", &sim::Counters::thread_instructions},
+    {"global_loads", &sim::Counters::global_loads},
+    {"global_stores", &sim::Counters::global_stores},
+    {"global_atomics", &sim::Counters::global_atomics},
+    {"global_load_bytes", &sim::Counters::global_load_bytes},
+    {"global_store_bytes", &sim::Counters::global_store_bytes},
+    {"global_load_sectors", &sim::Counters::global_load_sectors},
+    {"global_store_sectors", &sim::Counters::global_store_sectors},
+    {"global_load_sectors_ideal", &sim::Counters::global_load_sectors_ideal},
+    {"global_store_sectors_ideal", &sim::Counters::global_store_sectors_ideal},
+    {"unique_sectors_read", &sim::Counters::unique_sectors_read},
+    {"unique_sectors_written", &sim::Counters::unique_sectors_written},
+    {"shared_loads", &sim::Counters::shared_loads},
+    {"shared_stores", &sim::Counters::shared_stores},
+    {"shared_atomics", &sim::Counters::shared_atomics},
+    {"shared_wavefronts", &sim::Counters::shared_wavefronts},
+    {"shared_wavefronts_ideal", &sim::Counters::shared_wavefronts_ideal},
+    {"matrix", &sim::Counters::matrix},
+    {"matrix_flops", &sim::Counters::matrix_flops},
+    {"barriers", &sim::Counters::barriers},
+    {"shuffles", &sim::Counters::shuffles},
+    {"blocks", &sim::Counters::blocks},
+    {"warps", &sim::Counters::warps}};
+
 void add(sim::Counters& to, const sim::Counters& more) {
-  for (std::uint64_t sim::Counters::*count :
-       {&sim::Counters::thread_instructions, &sim::Counters::matrix, &sim::Counters::matrix_flops,
-        &sim::Counters::global_loads, &sim::Counters::global_stores, &sim::Counters::global_atomics,
-        &sim::Counters::global_load_bytes, &sim::Counters::global_store_bytes,
-        &sim::Counters::shared_loads, &sim::Counters::shared_stores, &sim::Counters::shared_atomics,
-        &sim::Counters::barriers, &sim::Counters::shuffles, &sim::Counters::blocks,
-        &sim::Counters::warps})
-    to.*count += more.*count;
+  for (const auto& [name, count] : kCounts) to.*count += more.*count;
 }
 
 Status status_of(sim::Finding::Kind kind) {
@@ -198,16 +217,12 @@ HONE_DRIVER std::size_t hone_standin_counters(char* text, std::size_t bytes) {
   HipRuntime& runtime = hip_runtime();
   const std::lock_guard lock(runtime.mutex);
   const sim::Counters& counters = runtime.counters;
-  const std::string json = fmt::format(
-      "{{\"launches\":{},\"modelled_ns\":{:.0f},\"counters\":{{\"thread_accesses\":{},"
-      "\"global_loads\":{},\"global_stores\":{},\"global_atomics\":{},\"global_load_bytes\":{},"
-      "\"global_store_bytes\":{},\"shared_loads\":{},\"shared_stores\":{},\"matrix\":{},"
-      "\"matrix_flops\":{},\"barriers\":{},\"shuffles\":{},\"blocks\":{},\"warps\":{}}}}}",
-      runtime.launches, runtime.modelled_s * 1e9, counters.thread_instructions,
-      counters.global_loads, counters.global_stores, counters.global_atomics,
-      counters.global_load_bytes, counters.global_store_bytes, counters.shared_loads,
-      counters.shared_stores, counters.matrix, counters.matrix_flops, counters.barriers,
-      counters.shuffles, counters.blocks, counters.warps);
+  std::string counted;
+  for (const auto& [name, count] : kCounts)
+    counted += fmt::format("{}\"{}\":{}", counted.empty() ? "" : ",", name, counters.*count);
+  const std::string json =
+      fmt::format("{{\"launches\":{},\"modelled_ns\":{:.0f},\"counters\":{{{}}}}}",
+                  runtime.launches, runtime.modelled_s * 1e9, counted);
   copy_text(json, text, bytes);
   if (text != nullptr && bytes > json.size()) {
     runtime.counters = {};
