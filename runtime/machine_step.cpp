@@ -465,7 +465,7 @@ Step step_of(const MachineInstruction& code, std::int64_t at, int sm) {
       to_register(1);
       step.sources[0] = plain(reader.at_32());
       step.is_signed = opcode == 0x045 || code.bit(74);
-      step.bytes = opcode == 0x045 ? 4 : static_cast<std::uint8_t>(1 << code.bits(84, 2));
+      step.bytes = static_cast<std::uint8_t>(opcode == 0x045 ? 4 : 1 << code.bits(84, 2));
       if (opcode == 0x112 && code.bits(84, 2) == 3) step.sources[0].words = 2;
       // 2: upwards, which divisions count on.
       step.mode = static_cast<std::uint8_t>(opcode == 0x045 ? 0 : code.bits(78, 2));
