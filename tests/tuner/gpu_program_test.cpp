@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <map>
 
 #include "codegen/error.h"
 #include "runtime/backends/rtc.h"
@@ -59,6 +60,26 @@ TEST_F(GpuProgram, BuildRefusesAnArchitectureThatNobodyKnows) {
   Program program({"build", kProblem, "--target", "cuda/sm_70", "--db", db()});
   EXPECT_EQ(program.wait(), 2);
   EXPECT_THAT(program.errors(), HasSubstr("sm_70"));
+}
+
+TEST_F(GpuProgram, ReportModelsEachProblemOnTheGpuThatIsNamed) {
+  std::map<std::string, std::int64_t> modelled;
+  for (const char* gpu : {"rtx3090", "a4000"}) {
+    Program program(
+        {"report", kProblem, "--target", "cuda/sm_86", "--as", gpu, "--db", db(), "--json"});
+    const std::vector<Json> told = program.objects();
+    ASSERT_EQ(program.wait(), 0) << program.errors();
+    ASSERT_EQ(told.size(), 1u);
+    EXPECT_EQ(told[0].at("problem"), kProblem);
+    EXPECT_EQ(told[0].at("gpu"), gpu);
+    EXPECT_NE(told[0].at("variant"), "");
+    modelled[gpu] = told[0].at("modelled_ns").get<std::int64_t>();
+    EXPECT_GT(modelled[gpu], told[0].at("bound_ns").get<std::int64_t>());
+  }
+  EXPECT_LE(modelled["rtx3090"], modelled["a4000"]);
+  Program other({"report", kProblem, "--target", "cuda/sm_86", "--as", "h100", "--db", db()});
+  EXPECT_EQ(other.wait(), 2);
+  EXPECT_THAT(other.errors(), HasSubstr("rtx3090"));
 }
 
 TEST_F(GpuProgram, CheckRunsOnTheSimulatorOfThatTarget) {
